@@ -1,0 +1,157 @@
+"""MAML and its relatives in NumPy, one line of code per equation of the derivation chapter.
+
+Every function takes any ``model`` with ``loss``, ``gradient`` and ``hvp`` on a flat ``theta``
+(``mlp.MLP`` is one) and a batch of tasks; none loops over tasks.
+"""
+
+import numpy as np
+
+from .tasks import check_batch, check_inner_loop
+
+
+def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
+    """The inner loop: ``n_inner_steps`` of gradient descent on each task's support set.
+
+    .. math:: \\theta_{k+1} = \\theta_k - \\alpha \\nabla L^S(\\theta_k), \\qquad \\theta' = \\theta_K
+
+    Args:
+        model: Anything with ``gradient(theta, x, y)``.
+        theta: The start, ``(n_params,)``, or one start per task, ``(n_tasks, n_params)``.
+        tasks: A batch of tasks.
+        alpha: Inner learning rate, positive.
+        n_inner_steps: Number of inner steps, at least 0.
+
+    Returns:
+        ``theta_prime``, shape ``(n_tasks, n_params)``.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Finn et al. (2017), equation (1) and Algorithm 2, line 6.
+
+    >>> from maml_teach.mlp import MLP
+    >>> from maml_teach.tasks import Sinusoids
+    >>> rng = np.random.default_rng(0)
+    >>> model, tasks = MLP((1, 40, 40, 1)), Sinusoids().sample(rng, 25, 10, 10)
+    >>> adapt(model, model.init(rng), tasks, alpha=0.01, n_inner_steps=5).shape
+    (25, 1761)
+    """
+    return _inner_path(model, theta, tasks, alpha, n_inner_steps)[-1]
+
+
+def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+    """The exact meta-gradient, second order, for any number of inner steps.
+
+    .. math:: v_K = \\nabla L^Q(\\theta_K), \\qquad v_k = v_{k+1} - \\alpha H_k v_{k+1}
+
+    and the mean of :math:`v_0` over tasks, where :math:`H_k` is the Hessian of the support loss
+    at :math:`\\theta_k`. Only products ``H v`` are formed, never ``H``.
+
+    Args:
+        model: Anything with ``loss``, ``gradient`` and ``hvp``.
+        theta: The shared start, ``(n_params,)``.
+        tasks: A batch of tasks.
+        alpha: Inner learning rate, positive.
+        n_inner_steps: Number of inner steps, at least 0.
+
+    Returns:
+        ``(meta_loss, gradient)``: the mean query loss at ``theta_prime``, and its gradient in
+        ``theta``, ``(n_params,)``.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Finn et al. (2017), Algorithm 2, line 10.
+    """
+    path = _inner_path(model, theta, tasks, alpha, n_inner_steps)
+    meta_loss, v = _query(model, path[-1], tasks)
+    for theta_k in reversed(path[:-1]):
+        v = v - alpha * model.hvp(theta_k, v, tasks.x_support, tasks.y_support)  # (3.6)
+    return meta_loss, v.mean(axis=0)  # (3.7)
+
+
+def fomaml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+    """First-order MAML: the query gradient at ``theta_prime``, used as if it were at ``theta``.
+
+    Arguments, answer and errors are those of :func:`maml_gradient`.
+
+    Source:
+        Finn et al. (2017), section 5.2, 'first order approximation'.
+    """
+    theta_prime = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
+    meta_loss, v = _query(model, theta_prime, tasks)
+    return meta_loss, v.mean(axis=0)  # (3.17)
+
+
+def reptile_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+    """Reptile: the mean of ``(theta - theta_prime) / alpha``; queries are only scored.
+
+    Arguments, answer and errors are those of :func:`maml_gradient`.
+
+    Source:
+        Nichol, Achiam, Schulman (2018), *On first-order meta-learning algorithms*.
+    """
+    theta_prime = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
+    meta_loss = model.loss(theta_prime, tasks.x_query, tasks.y_query).mean()
+    return meta_loss, (theta - theta_prime.mean(axis=0)) / alpha  # (3.18)
+
+
+def joint_gradient(model, theta, tasks, *, alpha=None, n_inner_steps=0):
+    """Multi-task baseline: the gradient of the mean query loss at ``theta``, nobody adapts.
+
+    This is the limit of :func:`maml_gradient` for ``alpha`` to 0. ``alpha`` and
+    ``n_inner_steps`` are taken and not used, so that it can stand wherever the others do.
+
+    Returns:
+        ``(loss, gradient)``, as :func:`maml_gradient`.
+
+    Raises:
+        ValueError: If an argument has the wrong shape.
+
+    Source:
+        The baseline 'pretrained on all tasks' of Finn et al. (2017), section 5.1.
+    """
+    check_batch(tasks)
+    loss, v = _query(model, _check_theta(theta), tasks)
+    return loss, v.mean(axis=0)
+
+
+def _inner_path(model, theta, tasks, alpha, n_inner_steps):
+    """``[theta_0, ..., theta_K]``, each ``(n_tasks, n_params)``."""
+    check_batch(tasks)
+    check_inner_loop(alpha, n_inner_steps)
+    theta_k = np.broadcast_to(_check_theta(theta), (tasks.n_tasks, theta.shape[-1]))
+    path = [theta_k]
+    with np.errstate(over="ignore", invalid="ignore"):  # reported just below
+        for _ in range(n_inner_steps):
+            gradient = model.gradient(theta_k, tasks.x_support, tasks.y_support)
+            theta_k = theta_k - alpha * gradient  # (3.2)
+            path.append(theta_k)
+    _check_convergence(theta_k, alpha, n_inner_steps)
+    return path
+
+
+def _query(model, theta_prime, tasks):
+    """Mean query loss at ``theta_prime`` (3.1), and each task's gradient of it (3.5)."""
+    losses = model.loss(theta_prime, tasks.x_query, tasks.y_query)
+    v = model.gradient(theta_prime, tasks.x_query, tasks.y_query)  # (3.5)
+    return losses.mean(), v  # (3.1)
+
+
+def _check_theta(theta):
+    if not np.isfinite(theta).all():
+        raise ValueError("theta must be finite, but holds nan or inf")
+    return theta
+
+
+def _check_convergence(theta_prime, alpha, n_inner_steps):
+    finite = np.isfinite(theta_prime).all(axis=-1)
+    if not finite.all():
+        raise FloatingPointError(
+            f"the inner loop diverged on {np.sum(~finite)} of {finite.size} tasks within "
+            f"{n_inner_steps} steps: alpha = {alpha} is too large"
+        )

@@ -1,0 +1,246 @@
+"""A multilayer perceptron on a flat theta: predict, loss, gradient and Hessian-vector product.
+
+Everything is derived by hand and batched: ``theta`` is ``(..., n_params)``, ``x`` is
+``(..., n, n_in)``, and the leading axes broadcast, so that one call serves all tasks of a batch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Each activation with its first and second derivative, as functions of the activation's value.
+ACTIVATIONS = {
+    "relu": (
+        lambda z: np.maximum(z, 0),
+        lambda a: (a > 0).astype(a.dtype),
+        lambda a: 0 * a,
+    ),
+    "tanh": (
+        np.tanh,
+        lambda a: 1 - a * a,
+        lambda a: -2 * a * (1 - a * a),
+    ),
+}
+
+
+def _mse(output, y):
+    return np.mean((output - y) ** 2, axis=(-2, -1))
+
+
+def _mse_slope(output, y):
+    return 2 * (output - y) / (output.shape[-1] * output.shape[-2])
+
+
+def _mse_curvature(output, r_output):
+    return 2 * r_output / (output.shape[-1] * output.shape[-2])
+
+
+def _log_softmax(output):
+    shifted = output - output.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def _cross_entropy(output, y):
+    picked = np.take_along_axis(_log_softmax(output), _labels_like(y, output), axis=-1)
+    return -np.mean(picked[..., 0], axis=-1)
+
+
+def _cross_entropy_slope(output, y):
+    one_hot = np.arange(output.shape[-1]) == _labels_like(y, output)
+    return (np.exp(_log_softmax(output)) - one_hot) / output.shape[-2]
+
+
+def _cross_entropy_curvature(output, r_output):
+    p = np.exp(_log_softmax(output))
+    return p * (r_output - np.sum(p * r_output, axis=-1, keepdims=True)) / output.shape[-2]
+
+
+def _labels_like(y, output):
+    return np.broadcast_to(y[..., None], (*output.shape[:-1], 1))
+
+
+# Each objective with its derivative in the output, and its second derivative times r_output.
+OBJECTIVES = {
+    "mse": (_mse, _mse_slope, _mse_curvature),
+    "cross_entropy": (_cross_entropy, _cross_entropy_slope, _cross_entropy_curvature),
+}
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A multilayer perceptron whose parameters are one flat vector ``theta``.
+
+    ``theta`` holds, layer by layer, ``W`` of shape ``(n_in, n_out)`` in C order, then ``b``
+    ``(n_out,)``; a layer computes ``x @ W + b``, all but the last followed by the activation.
+
+    Args:
+        sizes: Widths of all layers, input and output included.
+        activation: ``"relu"`` or ``"tanh"``.
+        objective: ``"mse"``, the mean over every entry with no factor 1/2, or
+            ``"cross_entropy"``, the mean over points in nats, for integer labels ``(..., n)``.
+
+    Raises:
+        ValueError: If a size, the activation or the objective is not one of these.
+
+    >>> model = MLP((1, 40, 40, 1))
+    >>> model.n_params
+    1761
+    >>> model.predict(model.init(np.random.default_rng(0)), np.zeros((5, 1))).shape
+    (5, 1)
+    """
+
+    sizes: tuple[int, ...]
+    activation: str = "relu"
+    objective: str = "mse"
+
+    def __post_init__(self):
+        if len(self.sizes) < 2 or any(int(n) != n or n < 1 for n in self.sizes):
+            raise ValueError(f"sizes must be two or more positive integers, got {self.sizes!r}")
+        for name, table in (("activation", ACTIVATIONS), ("objective", OBJECTIVES)):
+            if getattr(self, name) not in table:
+                wanted = " or ".join(map(repr, table))
+                raise ValueError(f"{name} must be {wanted}, got {getattr(self, name)!r}")
+
+    @property
+    def n_params(self):
+        """Length of ``theta``."""
+        return sum((n_in + 1) * n_out for n_in, n_out in self._shapes)
+
+    @property
+    def _shapes(self):
+        return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
+
+    def init(self, rng):
+        """A random ``theta``, uniform in ``±1/sqrt(n_in)`` layer by layer (as torch's Linear)."""
+        return np.concatenate(
+            [rng.uniform(-1, 1, (n_in + 1) * n_out) / np.sqrt(n_in) for n_in, n_out in self._shapes]
+        )
+
+    def predict(self, theta, x):
+        """Outputs ``(..., n, n_out)`` for inputs ``x`` ``(..., n, n_in)``."""
+        self._check(theta, x)
+        return self._forward(self._layers(theta), x)[-1]
+
+    def loss(self, theta, x, y):
+        """The objective, one number per leading index: shape ``(...)``."""
+        output = self.predict(theta, x)
+        self._check_targets(output, y)
+        return OBJECTIVES[self.objective][0](output, y)
+
+    def gradient(self, theta, x, y):
+        """Gradient of :meth:`loss` in ``theta``, by backpropagation: ``(..., n_params)``."""
+        self._check(theta, x)
+        layers = self._layers(theta)
+        a = self._forward(layers, x)
+        self._check_targets(a[-1], y)
+        delta = OBJECTIVES[self.objective][1](a[-1], y)  # (3.10)
+        blocks = []
+        for (W, _), a_in in zip(reversed(layers), reversed(a[:-1]), strict=True):
+            blocks += [delta.sum(axis=-2), a_in.mT @ delta]  # (3.12)
+            if a_in is not x:
+                delta = (delta @ W.mT) * self._slope(a_in)  # (3.11)
+        return _flatten(blocks[::-1])
+
+    def hvp(self, theta, v, x, y):
+        """Hessian of :meth:`loss` times ``v``, exactly, without forming the Hessian.
+
+        Args:
+            theta: Parameters, ``(..., n_params)``.
+            v: The vector, ``(..., n_params)``.
+            x: Inputs, ``(..., n, n_in)``.
+            y: Targets.
+
+        Returns:
+            ``H v``, shape ``(..., n_params)``: about twice the work of a gradient.
+
+        Raises:
+            ValueError: If a shape does not fit, or a label is out of range.
+
+        Source:
+            Pearlmutter (1994), *Fast exact multiplication by the Hessian*: every line of the
+            gradient is differentiated along ``v``; ``r_z`` is the derivative of ``z`` along it.
+        """
+        self._check(theta, x)
+        self._check(v, x, name="v")
+        layers, r_layers = self._layers(theta), self._layers(v)
+        a = self._forward(layers, x)
+        self._check_targets(a[-1], y)
+        r_z, r_a = self._r_forward(layers, r_layers, a)
+        _, slope, curvature = OBJECTIVES[self.objective]
+        delta, r_delta = slope(a[-1], y), curvature(a[-1], r_z[-1])  # (3.14)
+        blocks = []
+        for k in reversed(range(len(layers))):
+            r_W = a[k].mT @ r_delta + (r_a[k].mT @ delta if k else 0)  # (3.16)
+            blocks += [r_delta.sum(axis=-2), r_W]
+            if k:
+                delta, r_delta = self._r_backward(
+                    layers[k][0], r_layers[k][0], a[k], r_z[k - 1], delta, r_delta
+                )
+        return _flatten(blocks[::-1])
+
+    def _layers(self, theta):
+        """The pairs ``(W, b)`` as views into ``theta``; ``b`` has a points axis to broadcast."""
+        layers, start = [], 0
+        for n_in, n_out in self._shapes:
+            middle, end = start + n_in * n_out, start + (n_in + 1) * n_out
+            W = theta[..., start:middle].reshape(*theta.shape[:-1], n_in, n_out)
+            layers.append((W, theta[..., None, middle:end]))
+            start = end
+        return layers
+
+    def _forward(self, layers, x):
+        """Input, hidden activations and output: ``a_0 = x, ..., a_L``."""
+        activate = ACTIVATIONS[self.activation][0]
+        a = [x]
+        for W, b in layers[:-1]:
+            a.append(activate(a[-1] @ W + b))  # (3.9)
+        W, b = layers[-1]
+        return [*a, a[-1] @ W + b]
+
+    def _slope(self, a):
+        return ACTIVATIONS[self.activation][1](a)
+
+    def _r_forward(self, layers, r_layers, a):
+        """Derivatives along ``v`` of pre-activations ``r_z`` and activations ``r_a``."""
+        r_z, r_a = [], [None]  # the input does not depend on theta
+        for k, ((W, _), (r_W, r_b)) in enumerate(zip(layers, r_layers, strict=True)):
+            r_z.append(a[k] @ r_W + r_b + (r_a[k] @ W if k else 0))  # (3.13)
+            r_a.append(self._slope(a[k + 1]) * r_z[k])
+        return r_z, r_a
+
+    def _r_backward(self, W, r_W, a, r_z, delta, r_delta):
+        """One layer back: ``delta`` below it, and its derivative along ``v``."""
+        _, slope, bend = ACTIVATIONS[self.activation]
+        back = delta @ W.mT
+        r_back = r_delta @ W.mT + delta @ r_W.mT
+        return back * slope(a), r_back * slope(a) + back * bend(a) * r_z  # (3.15)
+
+    def _check(self, theta, x, name="theta"):
+        if theta.shape[-1:] != (self.n_params,):
+            raise ValueError(
+                f"{name} has shape {theta.shape}; its last axis must be n_params = {self.n_params}"
+            )
+        if x.ndim < 2 or x.shape[-1] != self.sizes[0]:
+            raise ValueError(f"x has shape {x.shape}; expected (..., n, n_in = {self.sizes[0]})")
+
+    def _check_targets(self, output, y):
+        if self.objective == "mse":
+            if y.shape[-2:] != output.shape[-2:]:
+                raise ValueError(f"y has shape {y.shape}; expected (..., {output.shape[-2:]})")
+            return
+        n, n_out = output.shape[-2:]
+        if not np.issubdtype(y.dtype, np.integer) or y.shape[-1:] != (n,):
+            raise ValueError(f"y must be integer labels (..., {n}), got {y.dtype} {y.shape}")
+        if y.min() < 0 or y.max() >= n_out:
+            raise ValueError(f"y has labels in [{y.min()}, {y.max()}]; expected 0 to {n_out - 1}")
+
+
+def _flatten(blocks):
+    """Join ``b`` and ``W`` blocks into one flat vector per leading index."""
+    parts = [
+        block.reshape(*block.shape[:-1], -1)
+        if k % 2
+        else block.reshape(*block.shape[:-2], block.shape[-2] * block.shape[-1])
+        for k, block in enumerate(blocks)
+    ]
+    return np.concatenate(parts, axis=-1)

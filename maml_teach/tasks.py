@@ -1,0 +1,184 @@
+"""Tasks: support and query points, and the families that tasks are drawn from."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+Array = Any  # a NumPy array or a torch tensor: this module needs only what both can do
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task, or a batch of tasks with a leading ``n_tasks`` axis on all four arrays.
+
+    Args:
+        x_support: Inputs to adapt on, ``(n_shots, n_in)`` or ``(n_tasks, n_shots, n_in)``.
+        y_support: Their targets: floats ``(..., n_shots, n_out)`` or integer labels
+            ``(..., n_shots)``.
+        x_query: Inputs to be judged on after adapting, ``(..., n_queries, n_in)``.
+        y_query: Their targets, like ``y_support``.
+
+    Raises:
+        ValueError: If an array is empty, is not finite, or inputs and targets do not pair up.
+
+    Source:
+        The support and query sets of Finn et al. (2017), Algorithm 2 (there D and D').
+    """
+
+    x_support: Array
+    y_support: Array
+    x_query: Array
+    y_query: Array
+
+    def __post_init__(self):
+        for field in fields(self):
+            _check_array(field.name, getattr(self, field.name))
+        for part in ("support", "query"):
+            _check_pair(part, getattr(self, f"x_{part}"), getattr(self, f"y_{part}"))
+
+    @property
+    def n_tasks(self):
+        """Length of the leading axis: the number of tasks when this is a batch."""
+        return self.x_support.shape[0]
+
+    def select(self, index):
+        """The tasks at ``index`` (a slice or an integer array) of a batch, as a batch."""
+        return Task(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+def _check_array(name, array):
+    if not hasattr(array, "shape"):
+        raise ValueError(f"{name} must be an array, got {type(array).__name__}")
+    if 0 in tuple(array.shape):
+        raise ValueError(f"{name} is empty: its shape is {tuple(array.shape)}")
+    if not bool((abs(array) < float("inf")).all()):  # False for nan as well
+        raise ValueError(f"{name} must be finite, but holds nan or inf")
+
+
+def _is_integer(array):
+    return str(array.dtype).removeprefix("torch.").startswith(("int", "uint"))
+
+
+def _leading_axes(y):
+    """Axes of ``y`` before the output axis: tasks and points, or points alone."""
+    return y.ndim if _is_integer(y) else y.ndim - 1
+
+
+def _check_pair(part, x, y):
+    n = _leading_axes(y)
+    if tuple(x.shape[:n]) != tuple(y.shape[:n]):
+        raise ValueError(
+            f"y_{part} has shape {tuple(y.shape)}, which does not pair up with x_{part} of shape "
+            f"{tuple(x.shape)}: their first {n} axes must be equal"
+        )
+
+
+def check_batch(tasks):
+    """Require a batch: a leading ``n_tasks`` axis, the same on support and query.
+
+    Raises:
+        ValueError: If ``tasks`` is a single task, or support and query count differently.
+    """
+    if _leading_axes(tasks.y_support) < 2 or _leading_axes(tasks.y_query) < 2:
+        raise ValueError(
+            "tasks must be a batch: y_support must have shape (n_tasks, n_shots, n_out), or "
+            f"(n_tasks, n_shots) with integer labels, got {tuple(tasks.y_support.shape)}"
+        )
+    if tasks.x_support.shape[0] != tasks.x_query.shape[0]:
+        raise ValueError(
+            f"x_support has {tasks.x_support.shape[0]} tasks but x_query has "
+            f"{tasks.x_query.shape[0]}: a batch has the same tasks in both"
+        )
+
+
+def check_inner_loop(alpha, n_inner_steps):
+    """Require an inner rate and a number of inner steps that mean something.
+
+    Raises:
+        ValueError: If ``alpha`` is not a positive finite number, or ``n_inner_steps`` is not an
+            integer of at least 0.
+    """
+    if not np.isscalar(alpha) or isinstance(alpha, str) or not 0 < alpha < float("inf"):
+        raise ValueError(f"alpha must be a positive finite number, got {alpha!r}")
+    if isinstance(n_inner_steps, bool) or not isinstance(n_inner_steps, int | np.integer):
+        raise ValueError(f"n_inner_steps must be an integer, got {n_inner_steps!r}")
+    if n_inner_steps < 0:
+        raise ValueError(f"n_inner_steps must be at least 0, got {n_inner_steps}")
+
+
+@dataclass(frozen=True)
+class Sinusoids:
+    """Sine waves ``y = amplitude * sin(x - phase)``, the regression family of the MAML paper.
+
+    Args:
+        amplitude: Range that amplitudes are drawn from, uniformly.
+        phase: Range that phases are drawn from, uniformly, in radians.
+        x: Range that inputs are drawn from, uniformly.
+
+    Source:
+        Finn et al. (2017), section 5.1; the sign of the phase is that of the official code.
+
+    >>> tasks = Sinusoids().sample(np.random.default_rng(0), n_tasks=3, n_shots=5, n_queries=10)
+    >>> tasks.x_support.shape, tasks.y_query.shape
+    ((3, 5, 1), (3, 10, 1))
+    """
+
+    amplitude: tuple[float, float] = (0.1, 5.0)
+    phase: tuple[float, float] = (0.0, np.pi)
+    x: tuple[float, float] = (-5.0, 5.0)
+
+    def sample(self, rng, n_tasks, n_shots, n_queries):
+        """A batch of ``n_tasks`` waves with ``n_shots`` support and ``n_queries`` query points."""
+        _check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
+        amplitude = rng.uniform(*self.amplitude, size=(n_tasks, 1, 1))
+        phase = rng.uniform(*self.phase, size=(n_tasks, 1, 1))
+        x = rng.uniform(*self.x, size=(n_tasks, n_shots + n_queries, 1))
+        return _split(x, amplitude * np.sin(x - phase), n_shots)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Straight lines ``y = slope * x + intercept``, each seen through a window of its own.
+
+    With ``MLP((1, 1))`` as the model, ``theta`` is ``(slope, intercept)``: a plane that can be
+    drawn. Every loss is a quadratic bowl, steep where a task's window of inputs is wide.
+
+    Args:
+        slope: Range of slopes.
+        intercept: Range of intercepts.
+        centre: Range of the windows' centres.
+        half_width: Range of the windows' half widths.
+
+    >>> tasks = Lines().sample(np.random.default_rng(0), n_tasks=4, n_shots=5, n_queries=5)
+    >>> tasks.x_support.shape
+    (4, 5, 1)
+    """
+
+    slope: tuple[float, float] = (-2.0, 2.0)
+    intercept: tuple[float, float] = (-2.0, 2.0)
+    centre: tuple[float, float] = (-1.0, 1.0)
+    half_width: tuple[float, float] = (0.3, 2.0)
+
+    def sample(self, rng, n_tasks, n_shots, n_queries):
+        """A batch of ``n_tasks`` lines with ``n_shots`` support and ``n_queries`` query points."""
+        _check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
+        slope, intercept, centre, half_width = (
+            rng.uniform(*bounds, size=(n_tasks, 1, 1))
+            for bounds in (self.slope, self.intercept, self.centre, self.half_width)
+        )
+        x = centre + half_width * rng.uniform(-1, 1, size=(n_tasks, n_shots + n_queries, 1))
+        return _split(x, slope * x + intercept, n_shots)
+
+
+def _check_counts(**counts):
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
+
+
+def _split(x, y, n_shots):
+    return Task(x[:, :n_shots], y[:, :n_shots], x[:, n_shots:], y[:, n_shots:])
+
+
+FAMILIES = {"sinusoids": Sinusoids, "lines": Lines}

@@ -1,0 +1,256 @@
+"""The outer loop: meta-training, saving and resuming a run, and evaluation over many tasks."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from tqdm.auto import trange
+
+from . import maml
+from .tasks import check_inner_loop
+
+
+def _sgd(theta, gradient, moments, beta, n_steps):
+    return theta - beta * gradient, moments  # (2.3)
+
+
+def _adam(theta, gradient, moments, beta, n_steps):
+    """Kingma and Ba (2015), Algorithm 1, with its default decay rates."""
+    m = 0.9 * moments[0] + 0.1 * gradient
+    v = 0.999 * moments[1] + 0.001 * gradient**2
+    m_hat, v_hat = m / (1 - 0.9**n_steps), v / (1 - 0.999**n_steps)
+    return theta - beta * m_hat / (v_hat**0.5 + 1e-8), (m, v)
+
+
+OPTIMIZERS = {"adam": _adam, "sgd": _sgd}
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """Settings of a meta-training run; the defaults are those of the paper's sinusoid.
+
+    Args:
+        alpha: Inner learning rate.
+        beta: Outer learning rate.
+        n_inner_steps: Inner steps per task.
+        n_tasks: Tasks per meta-batch.
+        n_shots: Support points per task.
+        n_queries: Query points per task.
+        n_meta_steps: Outer steps.
+        optimizer: Outer step, ``"adam"`` or ``"sgd"``.
+
+    Raises:
+        ValueError: If a rate is not positive and finite, a count not a positive integer, or the
+            optimizer unknown.
+
+    Source:
+        Finn et al. (2017), section 5.1; ``beta``, ``n_tasks`` and ``n_meta_steps`` are the
+        defaults of the official code.
+    """
+
+    alpha: float = 0.01
+    beta: float = 0.001
+    n_inner_steps: int = 1
+    n_tasks: int = 25
+    n_shots: int = 10
+    n_queries: int = 10
+    n_meta_steps: int = 70_000
+    optimizer: str = "adam"
+
+    def __post_init__(self):
+        check_inner_loop(self.alpha, self.n_inner_steps)
+        if not 0 < self.beta < float("inf"):
+            raise ValueError(f"beta must be a positive finite number, got {self.beta!r}")
+        for name in ("n_tasks", "n_shots", "n_queries", "n_meta_steps"):
+            if not isinstance(getattr(self, name), int | np.integer) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a positive integer, got {getattr(self, name)!r}")
+        if self.optimizer not in OPTIMIZERS:
+            wanted = " or ".join(map(repr, OPTIMIZERS))
+            raise ValueError(f"optimizer must be {wanted}, got {self.optimizer!r}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A meta-training run as far as it has come: all that is needed to go on to the bit.
+
+    Attributes:
+        config: The settings.
+        theta: The meta-parameters now, ``(n_params,)``.
+        moments: Adam's two running means, each ``(n_params,)``.
+        history: Meta-loss before each outer step so far, ``(n_steps,)``.
+        rng_state: State of the generator that tasks are drawn with.
+    """
+
+    config: MetaConfig
+    theta: np.ndarray
+    moments: tuple
+    history: np.ndarray
+    rng_state: dict
+
+
+def meta_train(model, theta, family, config, *, rng, gradient=maml.maml_gradient, progress=True):
+    """Meta-train ``theta`` on a family of tasks.
+
+    Args:
+        model: The model that ``gradient`` takes.
+        theta: The start, ``(n_params,)``; a torch tensor with a gradient of ``maml_torch``.
+        family: Anything with ``sample(rng, n_tasks, n_shots, n_queries)``.
+        config: A :class:`MetaConfig`.
+        rng: A ``numpy.random.Generator``; it draws the tasks.
+        gradient: Any ``(model, theta, tasks, alpha=, n_inner_steps=) -> (loss, gradient)``.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The finished :class:`Run`.
+
+    Raises:
+        FloatingPointError: If the inner loop or the meta-loss is no longer finite; it names the
+            step, ``alpha`` and ``beta``.
+
+    Source:
+        Finn et al. (2017), Algorithm 2.
+
+    >>> from maml_teach.mlp import MLP
+    >>> from maml_teach.tasks import Sinusoids
+    >>> rng, model = np.random.default_rng(0), MLP((1, 40, 40, 1))
+    >>> config = MetaConfig(n_meta_steps=20)
+    >>> run = meta_train(model, model.init(rng), Sinusoids(), config, rng=rng, progress=False)
+    >>> run.history.shape
+    (20,)
+    """
+    moments = (0 * theta, 0 * theta)
+    run = Run(config, theta, moments, np.empty(0), rng.bit_generator.state)
+    return _train(model, run, family, rng, gradient, progress)
+
+
+def resume(model, run, family, *, n_meta_steps, gradient=maml.maml_gradient, progress=True):
+    """Go on with ``run`` for ``n_meta_steps`` more steps, to the bit as if it had not stopped.
+
+    Arguments, answer and errors are those of :func:`meta_train`.
+    """
+    rng = np.random.Generator(getattr(np.random, run.rng_state["bit_generator"])())
+    rng.bit_generator.state = run.rng_state
+    run = replace(run, config=replace(run.config, n_meta_steps=n_meta_steps))
+    return _train(model, run, family, rng, gradient, progress)
+
+
+def _train(model, run, family, rng, gradient, progress):
+    config, theta, moments = run.config, run.theta, run.moments
+    step, history = OPTIMIZERS[config.optimizer], list(run.history)
+    bar = trange(config.n_meta_steps, disable=not progress, desc="meta-training")
+    for _ in bar:
+        tasks = family.sample(rng, config.n_tasks, config.n_shots, config.n_queries)
+        meta_loss, g = _finite_gradient(gradient, model, theta, tasks, config, len(history))
+        history.append(meta_loss)
+        theta, moments = step(theta, g, moments, config.beta, len(history))
+        if len(history) % 100 == 0:
+            bar.set_postfix_str(f"loss {np.mean(history[-100:]):.3f}")
+    return Run(config, theta, moments, np.array(history), rng.bit_generator.state)
+
+
+def _finite_gradient(gradient, model, theta, tasks, config, n_done):
+    """The gradient as ``(float, array)``, or an error that says where training stopped."""
+    rates = f"alpha = {config.alpha}, beta = {config.beta}"
+    where = f"meta-training stopped at step {n_done + 1} ({rates})"
+    try:
+        meta_loss, g = gradient(
+            model, theta, tasks, alpha=config.alpha, n_inner_steps=config.n_inner_steps
+        )
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{where}: {error}") from error
+    if not np.isfinite(float(meta_loss)) or not bool((abs(g) < float("inf")).all()):
+        raise FloatingPointError(f"{where}: the meta-loss or its gradient is no longer finite")
+    return float(meta_loss), g
+
+
+def save_run(run, path):
+    """Write ``run`` to ``path`` (.npz) so that :func:`load_run` gives it back to the bit."""
+    settings = {"config": asdict(run.config), "rng_state": run.rng_state}
+    arrays = {"theta": run.theta, "m": run.moments[0], "v": run.moments[1]}
+    with open(path, "wb") as file:
+        np.savez(
+            file,
+            settings=json.dumps(settings),
+            history=run.history,
+            **{name: _to_numpy(array) for name, array in arrays.items()},
+        )
+
+
+def load_run(path, *, like=None):
+    """Read a run written by :func:`save_run`.
+
+    Args:
+        path: The file.
+        like: A torch tensor whose device and dtype the arrays are to take; NumPy if left out.
+
+    Raises:
+        ValueError: If the file is not a saved run.
+    """
+    with np.load(path) as file:
+        if not {"settings", "theta", "m", "v", "history"} <= set(file):
+            raise ValueError(f"path {str(path)!r} is not a saved run: it holds {sorted(file)}")
+        settings = json.loads(str(file["settings"]))
+        theta, m, v = (
+            file[name] if like is None else like.new_tensor(file[name])
+            for name in "theta m v".split()
+        )
+        history = file["history"]
+    config = MetaConfig(**settings["config"])
+    return Run(config, theta, (m, v), history, settings["rng_state"])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Query losses of every test task after 0, 1, ..., K inner steps.
+
+    Attributes:
+        losses: ``(n_tasks, n_inner_steps + 1)``.
+    """
+
+    losses: np.ndarray
+
+    @property
+    def mean(self):
+        """Mean over tasks, ``(n_inner_steps + 1,)``."""
+        return self.losses.mean(axis=0)
+
+    @property
+    def half_width(self):
+        """Half width of the 95 % interval over tasks, ``(n_inner_steps + 1,)``.
+
+        It is 1.96 standard errors: it speaks of other tasks, not of other training seeds.
+        """
+        return 1.96 * self.losses.std(axis=0, ddof=1) / np.sqrt(len(self.losses))
+
+
+def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
+    """Meta-testing: adapt to each task from ``theta``, and score its query set at every step.
+
+    Args:
+        model: A model with ``loss`` (and ``gradient`` for the NumPy ``adapt``).
+        theta: The start, ``(n_params,)``. It is not changed.
+        tasks: A batch of at least two test tasks.
+        alpha: Inner learning rate.
+        n_inner_steps: Number of steps to follow, at least 0.
+        adapt: ``maml.adapt`` or ``maml_torch.adapt``.
+
+    Returns:
+        An :class:`Evaluation`.
+
+    Raises:
+        ValueError: If an argument is wrong, or there are fewer than two tasks.
+        FloatingPointError: If adapting diverges.
+    """
+    check_inner_loop(alpha, n_inner_steps)
+    if tasks.n_tasks < 2:
+        raise ValueError(f"tasks must hold at least 2 tasks for an interval, got {tasks.n_tasks}")
+    theta_k = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=0)
+    losses = [model.loss(theta_k, tasks.x_query, tasks.y_query)]
+    for _ in range(n_inner_steps):
+        theta_k = adapt(model, theta_k, tasks, alpha=alpha, n_inner_steps=1)
+        losses.append(model.loss(theta_k, tasks.x_query, tasks.y_query))
+    return Evaluation(np.stack([_to_numpy(loss) for loss in losses], axis=1))
+
+
+def _to_numpy(array):
+    return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)
