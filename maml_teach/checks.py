@@ -4,9 +4,9 @@ import numpy as np
 
 
 def central_difference(function, theta, step=1e-6):
-    """Gradient of a scalar function by central differences, one coordinate at a time.
+    r"""Gradient of a scalar function by central differences, one coordinate at a time.
 
-    .. math:: \\partial_j f \\approx \\frac{f(\\theta + h e_j) - f(\\theta - h e_j)}{2h}
+    .. math:: \partial_j f \approx \frac{f(\theta + h e_j) - f(\theta - h e_j)}{2h}
 
     Args:
         function: Maps ``theta`` to a number.

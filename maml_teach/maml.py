@@ -10,9 +10,11 @@ from .tasks import check_batch, check_inner_loop
 
 
 def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
-    """The inner loop: ``n_inner_steps`` of gradient descent on each task's support set.
+    r"""The inner loop: ``n_inner_steps`` of gradient descent on each task's support set.
 
-    .. math:: \\theta_{k+1} = \\theta_k - \\alpha \\nabla L^S(\\theta_k), \\qquad \\theta' = \\theta_K
+    .. math:: \theta_{k+1} = \theta_k - \alpha \nabla L^S(\theta_k)
+
+    and ``theta_prime`` is the last of them.
 
     Args:
         model: Anything with ``gradient(theta, x, y)``.
@@ -42,12 +44,12 @@ def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
 
 
 def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
-    """The exact meta-gradient, second order, for any number of inner steps.
+    r"""The exact meta-gradient, second order, for any number of inner steps.
 
-    .. math:: v_K = \\nabla L^Q(\\theta_K), \\qquad v_k = v_{k+1} - \\alpha H_k v_{k+1}
+    .. math:: v_K = \nabla L^Q(\theta_K), \qquad v_k = v_{k+1} - \alpha H_k v_{k+1}
 
     and the mean of :math:`v_0` over tasks, where :math:`H_k` is the Hessian of the support loss
-    at :math:`\\theta_k`. Only products ``H v`` are formed, never ``H``.
+    at :math:`\theta_k`. Only products ``H v`` are formed, never ``H``.
 
     Args:
         model: Anything with ``loss``, ``gradient`` and ``hvp``.

@@ -68,7 +68,7 @@ class MLP:
         )
 
     def predict(self, theta, x):
-        """Outputs ``(..., n, n_out)`` for ``theta`` ``(..., n_params)``, ``x`` ``(..., n, n_in)``."""
+        """Outputs ``(..., n, n_out)`` of ``theta`` ``(..., n_params)`` at ``x`` ``(..., n, n_in)``."""
         if theta.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}; its last axis must be "
@@ -167,10 +167,9 @@ def from_module(module, objective):
     Raises:
         ValueError: If the module has no parameters or the objective is not one of these.
 
-    >>> module = torch.nn.Sequential(torch.nn.Linear(1, 40), torch.nn.ReLU(), torch.nn.Linear(40, 1))
-    >>> model = from_module(module, "mse")
+    >>> model = from_module(torch.nn.Linear(3, 2), "cross_entropy")
     >>> model.theta().shape
-    torch.Size([121])
+    torch.Size([8])
     """
     if not callable(objective):
         _choice("objective", objective, OBJECTIVES)

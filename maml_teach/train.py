@@ -192,7 +192,7 @@ def load_run(path, *, like=None):
         settings = json.loads(str(file["settings"]))
         theta, m, v = (
             file[name] if like is None else like.new_tensor(file[name])
-            for name in "theta m v".split()
+            for name in ("theta", "m", "v")
         )
         history = file["history"]
     config = MetaConfig(**settings["config"])

@@ -1,0 +1,88 @@
+"""Static figures: each function draws one kind of figure on the ``ax`` it is given."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+STYLE = Path(__file__).with_name("style.mplstyle")
+
+# One look per start and per algorithm throughout the book: (colour, line style, marker).
+LOOKS = {
+    "MAML": ("#0072B2", "-", "o"),
+    "pretrained": ("#D55E00", "--", "s"),
+    "random": ("#555555", ":", "^"),
+    "FOMAML": ("#009E73", "-.", "D"),
+    "Reptile": ("#CC79A7", (0, (5, 1, 1, 1, 1, 1)), "v"),
+    "joint": ("#D55E00", "--", "s"),
+}
+
+
+def use_style():
+    """Make the book's style the default of this session."""
+    plt.style.use(STYLE)
+
+
+def plot_steps(ax, evaluations):
+    """Mean query loss against inner steps, with 95 % intervals over tasks.
+
+    Args:
+        ax: Where to draw.
+        evaluations: Mapping of a name in ``LOOKS`` to a ``train.Evaluation``.
+
+    Returns:
+        ``ax``.
+    """
+    for name, evaluation in evaluations.items():
+        colour, line, marker = LOOKS[name]
+        steps = np.arange(len(evaluation.mean))
+        low, high = (
+            evaluation.mean - evaluation.half_width,
+            evaluation.mean + evaluation.half_width,
+        )
+        ax.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
+        ax.plot(steps, evaluation.mean, color=colour, linestyle=line, marker=marker, label=name)
+    ax.set(xlabel="inner steps", ylabel="query MSE", yscale="log")
+    ax.legend()
+    return ax
+
+
+def plot_history(ax, histories, window=100):
+    """Meta-loss against outer step, smoothed by a running mean over ``window`` steps.
+
+    Args:
+        ax: Where to draw.
+        histories: Mapping of a name in ``LOOKS`` to meta-losses ``(n_meta_steps,)``.
+        window: Length of the running mean, in outer steps.
+
+    Returns:
+        ``ax``.
+    """
+    for name, history in histories.items():
+        colour, line, _ = LOOKS[name]
+        smooth = np.convolve(history, np.ones(window) / window, mode="valid")
+        steps = np.arange(window, len(history) + 1)
+        ax.plot(steps, smooth, color=colour, linestyle=line, label=name)
+    ax.set(xlabel="outer step", ylabel="meta-loss", yscale="log")
+    ax.legend()
+    return ax
+
+
+def plot_fit(ax, x, curves, points):
+    """A sinusoid task: its support points, and curves over a grid of inputs.
+
+    Args:
+        ax: Where to draw.
+        x: Grid of inputs, ``(n,)``.
+        curves: Mapping of a label to ``(values (n,), style dict for ax.plot)``.
+        points: Support inputs and targets, two arrays ``(n_shots,)``.
+
+    Returns:
+        ``ax``.
+    """
+    for label, (values, style) in curves.items():
+        ax.plot(x, values, label=label, **style)
+    ax.plot(*points, "o", color="black", markersize=5, zorder=3, label="support points")
+    ax.set(xlabel="x", ylabel="y")
+    ax.legend(fontsize="small")
+    return ax
