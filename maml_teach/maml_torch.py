@@ -68,7 +68,7 @@ class MLP:
         )
 
     def predict(self, theta, x):
-        """Outputs ``(..., n, n_out)`` of ``theta`` ``(..., n_params)`` at ``x`` ``(..., n, n_in)``."""
+        """Outputs ``(..., n, n_out)`` for ``theta`` ``(..., n_params)``; as ``mlp.MLP.predict``."""
         if theta.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}; its last axis must be "

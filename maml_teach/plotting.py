@@ -23,6 +23,19 @@ def use_style():
     plt.style.use(STYLE)
 
 
+def markdown_table(header, rows):
+    """A Markdown table, as text, from column titles and rows of cells.
+
+    >>> print(markdown_table(["K", "loss"], [[1, 0.67], [5, 0.38]]))
+    | K | loss |
+    |---|---|
+    | 1 | 0.67 |
+    | 5 | 0.38 |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines).replace(" --- ", "---")
+
+
 def plot_steps(ax, evaluations):
     """Mean query loss against inner steps, with 95 % intervals over tasks.
 

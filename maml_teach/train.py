@@ -199,28 +199,42 @@ def load_run(path, *, like=None):
     return Run(config, theta, (m, v), history, settings["rng_state"])
 
 
+DIVERGED = 1e12  # a task whose loss passes this is not followed any further
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Query losses of every test task after 0, 1, ..., K inner steps.
 
     Attributes:
-        losses: ``(n_tasks, n_inner_steps + 1)``.
+        losses: ``(n_tasks, n_inner_steps + 1)``; ``inf`` once a task has diverged.
     """
 
     losses: np.ndarray
 
     @property
     def mean(self):
-        """Mean over tasks, ``(n_inner_steps + 1,)``."""
+        """Mean over tasks, ``(n_inner_steps + 1,)``; ``inf`` if one task diverged."""
         return self.losses.mean(axis=0)
 
     @property
     def half_width(self):
-        """Half width of the 95 % interval over tasks, ``(n_inner_steps + 1,)``.
+        """Half width of the 95 % interval of the mean over tasks, ``(n_inner_steps + 1,)``.
 
         It is 1.96 standard errors: it speaks of other tasks, not of other training seeds.
         """
-        return 1.96 * self.losses.std(axis=0, ddof=1) / np.sqrt(len(self.losses))
+        with np.errstate(invalid="ignore"):  # inf - inf: no interval once a task diverged
+            return 1.96 * self.losses.std(axis=0, ddof=1) / np.sqrt(len(self.losses))
+
+    @property
+    def median(self):
+        """Median over tasks, ``(n_inner_steps + 1,)``: what a typical task sees."""
+        return np.median(self.losses, axis=0)
+
+    @property
+    def n_worse(self):
+        """Number of tasks whose loss is above that before adapting, ``(n_inner_steps + 1,)``."""
+        return np.sum(self.losses > self.losses[:, :1], axis=0)
 
 
 def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
@@ -235,21 +249,27 @@ def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
         adapt: ``maml.adapt`` or ``maml_torch.adapt``.
 
     Returns:
-        An :class:`Evaluation`.
+        An :class:`Evaluation`. A task that diverges has infinite losses from there on, and the
+        others are followed to the end.
 
     Raises:
         ValueError: If an argument is wrong, or there are fewer than two tasks.
-        FloatingPointError: If adapting diverges.
     """
     check_inner_loop(alpha, n_inner_steps)
     if tasks.n_tasks < 2:
         raise ValueError(f"tasks must hold at least 2 tasks for an interval, got {tasks.n_tasks}")
+    losses = np.full((tasks.n_tasks, n_inner_steps + 1), np.inf)
+    followed = np.arange(tasks.n_tasks)
     theta_k = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=0)
-    losses = [model.loss(theta_k, tasks.x_query, tasks.y_query)]
-    for _ in range(n_inner_steps):
+    for k in range(n_inner_steps + 1):
+        loss = _to_numpy(model.loss(theta_k, tasks.x_query, tasks.y_query))
+        alive = np.flatnonzero(loss < DIVERGED)
+        losses[followed[alive], k] = loss[alive]
+        if k == n_inner_steps or not alive.size:
+            break
+        followed, theta_k, tasks = followed[alive], theta_k[alive], tasks.select(alive)
         theta_k = adapt(model, theta_k, tasks, alpha=alpha, n_inner_steps=1)
-        losses.append(model.loss(theta_k, tasks.x_query, tasks.y_query))
-    return Evaluation(np.stack([_to_numpy(loss) for loss in losses], axis=1))
+    return Evaluation(losses)
 
 
 def _to_numpy(array):

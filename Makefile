@@ -1,0 +1,71 @@
+# make            install into .venv, build the book, serve it
+# make help       every target
+PY ?= python3
+PORT ?= 8000
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+SITE := _build/html
+# One thread each: the arrays are small, and threads that fight for cores only slow them down.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+BOOK = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build .
+# What notebooks run or show besides their own text. An edit here makes every stored output stale.
+CODE := $(shell find maml_teach benchmarks book/_ext -type f -not -path '*/__pycache__/*')
+
+.PHONY: all install build strict serve test test-browser lint clean help
+all: serve
+
+help:
+	@echo "make               install into .venv, build the book and serve it on 127.0.0.1:$(PORT)"
+	@echo "make build         build the book into $(SITE)"
+	@echo "make strict        build from nothing: run every notebook, warnings are errors"
+	@echo "make test          all tests: package, doctests, notebooks, built site if there is one"
+	@echo "make test-browser  the built site in Chromium (after make strict)"
+	@echo "make lint          ruff: rules and formatting"
+	@echo "make clean         remove what was built, and .venv"
+	@echo "Variables: PY=python3.12  PORT=8000  PYTEST_ARGS='-k hvp'"
+
+install: .venv/installed
+
+.venv/installed: requirements.txt pyproject.toml
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; '$(PY)' is $$($(PY) --version 2>&1). Try: make PY=python3.12"; exit 1; }
+	@$(PY) -c 'import ensurepip, venv' || \
+	  { echo "'$(PY)' cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	$(PY) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	touch $@
+
+# The notebook cache knows a notebook's own cells, not the package they import.
+_build/code: $(CODE)
+	rm -rf _build
+	mkdir -p _build
+	touch $@
+
+build: .venv/installed _build/code
+	$(BOOK)
+
+strict: .venv/installed
+	rm -rf _build
+	$(BOOK) -W -n --keep-going
+	touch _build/code
+
+serve: build
+	@$(BIN)/python book/_ext/serve.py $(SITE) $(PORT)
+
+test: .venv/installed
+	$(BIN)/python -m pytest tests maml_teach book --ignore=book/_ext \
+	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(PYTEST_ARGS)
+
+test-browser: .venv/installed
+	$(BIN)/python -m pytest tests/browser -s $(PYTEST_ARGS)
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf _build .venv *.egg-info

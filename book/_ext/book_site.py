@@ -1,0 +1,156 @@
+"""The site's own Sphinx extension: every page loads what it shows, from the site itself.
+
+Three things happen here. A widget that can live without a kernel becomes a mount for
+``_static/loader.js``; any other becomes one sentence. Pages lose the scripts they have no use
+for. The theme's icon font and its unused style rules, most of a page's weight, stay out of the
+built site.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import unquote
+
+import imagesize
+from docutils import nodes
+from myst_nb.core.render import WIDGET_VIEW_MIMETYPE
+from myst_nb.sphinx_ import NbMetadataCollector
+from slim_css import slim_site, style_sheets
+
+STATE_KEY = "ipywidgets_state"
+NO_SCRIPTS = (
+    "This figure is interactive and needs JavaScript; "
+    "the text around it says what it shows. The same figure runs in the notebook."
+)
+NO_KERNEL = "Live controls: run this notebook in JupyterLab."
+
+UNUSED_FILES = (
+    "scripts/fontawesome.js",
+    "scripts/fontawesome.js.LICENSE.txt",
+    "vendor/fontawesome",
+    "images",
+    "locales",
+)
+ICON_RULE = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"[^"]*"\}')
+ICON_FONT = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
+IMAGE = re.compile(r'<img [^>]*src="([^"]+)"[^>]*>')
+VIEW = re.compile(rf'<script type="{re.escape(WIDGET_VIEW_MIMETYPE)}">(.*)</script>', re.DOTALL)
+
+
+def mount_html(model_id):
+    """The place where the loader draws a figure, with a sentence for readers without scripts."""
+    return (
+        f'<div class="figure-mount" data-model-id="{model_id}">'
+        f'<noscript><p class="figure-note">{NO_SCRIPTS}</p></noscript></div>'
+    )
+
+
+def replacement(raw, models):
+    """The node that stands for a widget view on a static page."""
+    model_id = json.loads(VIEW.search(raw.astext())[1])["model_id"]
+    if model_id in models:
+        return nodes.raw("", mount_html(model_id), format="html")
+    return nodes.paragraph("", NO_KERNEL, classes=["figure-note"])
+
+
+def place_figures(app, doctree):
+    """Replace every widget view, and embed the state of the widgets that can live."""
+    docname = app.env.docname
+    scripts = NbMetadataCollector.get_js_files(app.env, docname)
+    if STATE_KEY not in scripts:
+        return
+    uri, attributes = scripts.pop(STATE_KEY)
+    embedded = json.loads(attributes["body"])
+    models = {key: m for key, m in embedded["state"].items() if m["state"].get("_esm")}
+    for raw in [node for node in doctree.findall(nodes.raw) if VIEW.search(node.astext())]:
+        raw.replace_self(replacement(raw, models))
+    if models:
+        body = json.dumps(embedded | {"state": models}).replace("</", "<\\/")
+        NbMetadataCollector.add_js_file(
+            app.env, docname, STATE_KEY, uri, attributes | {"body": body}
+        )
+
+
+def trim_page(app, pagename, templatename, context, doctree):
+    """Keep the scripts and styles this page uses; add the loader where there are figures."""
+    has_maths = app.env.get_domain("math").data["has_equations"].get(pagename, False)
+    unused = ("sphinx-thebe",) if has_maths else ("sphinx-thebe", "MathJax", "mathjax")
+    for kind in ("script_files", "css_files"):
+        files = context.get(kind, [])
+        files[:] = [f for f in files if not any(word in described(f) for word in unused)]
+    if STATE_KEY in NbMetadataCollector.get_js_files(app.env, pagename):
+        app.add_js_file("loader.js", loading_method="defer")
+    tags = context.get("metatags", "")
+    if 'name="description"' not in tags:  # the search page has no source file
+        description = app.config.myst_html_meta["description"]
+        context["metatags"] = f'{tags}<meta content="{description}" name="description" />'
+
+
+def defer_images(app, pagename, templatename, context, doctree):
+    """Load pictures only as the reader comes near, and keep their room free until then."""
+    sources = {name: path for path, (_, name) in app.env.images.items()}
+
+    def deferred(tag):
+        path = sources.get(unquote(Path(tag[1]).name))
+        width, height = imagesize.get(Path(app.srcdir) / path) if path else (-1, -1)
+        room = f'width="{width}" height="{height}" ' if width > 0 and "width" not in tag[0] else ""
+        return tag[0].replace("<img ", f'<img loading="lazy" {room}', 1)
+
+    context["body"] = IMAGE.sub(deferred, context.get("body", ""))
+
+
+def described(asset):
+    """File name and inline start of a page's script or style, to recognise it by."""
+    return f"{asset.filename} {(asset.attributes.get('body') or '')[:40]}"
+
+
+def silence_thebe(app):
+    """Unhook Thebe, which starts kernels on a server; the theme brings it along."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [x for x in listeners if not x.handler.__module__.startswith("sphinx_thebe")]
+
+
+def use_own_templates(app, config):
+    """Put this folder's templates before the theme's."""
+    config.templates_path.append(str(Path(__file__).parent / "templates"))
+
+
+def forget_styles(app):
+    """Delete the last build's slimmed style sheets, so that the full ones are copied again."""
+    for path in style_sheets(app.outdir):
+        path.unlink()
+
+
+def slim_down(app, exception):
+    """Delete what no page loads: icon fonts, source maps, style rules without a match."""
+    if exception or app.builder.format != "html":
+        return
+    static = Path(app.outdir) / "_static"
+    for name in UNUSED_FILES:
+        path = static / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for source_map in static.rglob("*.map"):
+        source_map.unlink()
+    for name in ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js"):
+        drop_source_map(static / name)
+    theme = static / "styles" / "pydata-sphinx-theme.css"
+    theme.write_text(ICON_FONT.sub("", ICON_RULE.sub("", theme.read_text("utf-8"))), "utf-8")
+    slim_site(app.outdir)
+
+
+def drop_source_map(path):
+    """Remove the comment that sends a browser's tools to a file that is not shipped."""
+    path.write_text(re.sub(r"\n//# sourceMappingURL=\S+", "", path.read_text("utf-8")), "utf-8")
+
+
+def setup(app):
+    """Connect the steps above to the events they belong to."""
+    silence_thebe(app)
+    app.connect("config-inited", use_own_templates)
+    app.connect("builder-inited", forget_styles)
+    app.connect("doctree-read", place_figures)
+    app.connect("html-page-context", trim_page, priority=900)
+    app.connect("html-page-context", defer_images, priority=901)
+    app.connect("build-finished", slim_down)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

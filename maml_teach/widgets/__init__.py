@@ -1,0 +1,11 @@
+"""The interactive figures: Python sends constants and settings, plain JavaScript draws.
+
+Each figure is an anywidget. All its state lives in traits, so ipywidgets can drive and observe it
+in JupyterLab, and the same module runs on the static pages of the book with no kernel.
+"""
+
+from .base import bundle
+from .playground import Playground
+from .two_loops import TwoLoops
+
+__all__ = ["Playground", "TwoLoops", "bundle"]

@@ -1,0 +1,58 @@
+"""What the figures share: how a front end is put together, and how bad settings are refused."""
+
+import re
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+HERE = Path(__file__).parent
+SHARED = ("maths", "ui")
+IMPORTS = re.compile(r"^import\b[^;]*;\n", re.MULTILINE)
+
+
+def bundle(name):
+    """One ES module, as text, for the figure ``name``: the shared modules and its own.
+
+    The files are real modules, so that node can test them one by one. A page has only the one
+    text that anywidget sends; in it, what the files import from each other is already there.
+
+    Args:
+        name: Stem of the figure's file, such as ``"playground"``.
+
+    Raises:
+        ValueError: If there is no such figure.
+    """
+    figures = sorted({path.stem for path in HERE.glob("*.js")} - set(SHARED))
+    if name not in figures:
+        raise ValueError(f"name must be one of {figures}, got {name!r}")
+    return "\n".join(
+        IMPORTS.sub("", (HERE / f"{stem}.js").read_text(encoding="utf-8"))
+        for stem in (*SHARED, name)
+    )
+
+
+STYLE = (HERE / "figure.css").read_text(encoding="utf-8")
+
+
+class Figure(anywidget.AnyWidget):
+    """An anywidget that answers wrong settings with ``ValueError`` and has a stable repr."""
+
+    _css = STYLE
+
+    def __init__(self, **settings):
+        known = self.trait_names(settable=True)
+        if unknown := sorted(set(settings) - set(known)):
+            raise ValueError(f"{type(self).__name__} has no setting {', '.join(unknown)}")
+        try:
+            super().__init__(**settings)
+        except traitlets.TraitError as error:
+            raise ValueError(str(error)) from error
+
+    def __repr__(self):
+        return f"{type(self).__name__}()"
+
+
+def settable():
+    """Metadata of a trait that may be given to the constructor and is sent to the page."""
+    return {"sync": True, "settable": True}

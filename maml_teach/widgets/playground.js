@@ -1,0 +1,417 @@
+/**
+ * Playground: one new sinusoid, a few points of it, and the same gradient descent from several
+ * starts side by side. Constants and settings come from `playground.py`.
+ */
+import { innerPath, loss, network, predict, uniforms } from "./maths.js";
+import { Plot, button, choice, connect, decades, dragPoint, element } from "./ui.js";
+import { format, formatLoss, onNextFrame, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
+
+const MAX_STEPS = 20;
+const MAX_SHOTS = 20;
+const DIVERGED = 1e4; // beyond any loss worth drawing: the targets never exceed 5
+const REGIONS = { everywhere: [-5, 5], "left half": [-5, 0], "right half": [0, 5] };
+const RANGES = [
+  { trait: "alpha", label: "inner rate α", min: 0.001, max: 0.1, step: 0.001, log: true, digits: 3 },
+  { trait: "n_shots", label: "points K", min: 1, max: MAX_SHOTS, step: 1, digits: 0 },
+  { trait: "amplitude", label: "amplitude", min: 0.1, max: 5, step: 0.1, digits: 1 },
+  { trait: "phase", label: "phase", min: 0, max: 3.14, step: 0.02, digits: 2 },
+];
+const STEPS = { trait: "n_inner_steps", label: "inner steps", min: 0, max: MAX_STEPS, step: 1, digits: 0 };
+const DRAWN = ["amplitude", "phase", "n_shots", "alpha", "region", "seed", "points", "n_inner_steps"];
+
+const grid = (n) => Float64Array.from({ length: n }, (_, k) => -5 + (10 * k) / (n - 1));
+const CURVE_X = grid(121);
+const JUDGED_X = grid(51); // the whole curve, not only the points shown
+
+/** The starts as Python sent them: names, and one float32 block of all parameters. */
+function readStarts(state) {
+  const net = network(state.get("sizes"), "relu");
+  const bytes = state.get("starts");
+  const block = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const all = Float64Array.from(new Float32Array(block));
+  const starts = state.get("names").map((name, k) => ({
+    name,
+    theta: all.slice(k * net.nParams, (k + 1) * net.nParams),
+  }));
+  return { net, starts };
+}
+
+const wave = (state) => (x) => state.get("amplitude") * Math.sin(x - state.get("phase"));
+
+/**
+ * The K points to learn from. Entries of `points` are the reader's: [x, y], or [x, null] for a
+ * point that stays on the curve. The rest is drawn from the seeded stream of x.
+ */
+export function supportPoints({ seed, region, nShots, points }, curve) {
+  const [low, high] = REGIONS[region];
+  const next = uniforms(seed);
+  const shots = points.slice(0, nShots).map(([x, y]) => [x, y ?? curve(x)]);
+  const taken = new Set(shots.map(([x]) => x));
+  while (shots.length < nShots) {
+    const x = low + (high - low) * next();
+    if (!taken.has(x)) shots.push([x, curve(x)]);
+  }
+  return shots;
+}
+
+function currentPoints(state) {
+  const settings = { seed: state.get("seed"), region: state.get("region") };
+  const rest = { nShots: state.get("n_shots"), points: state.get("points") };
+  return supportPoints({ ...settings, ...rest }, wave(state));
+}
+
+/** The same points as entries of the `points` trait: untouched ones follow the curve. */
+function asEntries(state) {
+  const points = state.get("points");
+  return currentPoints(state).map(([x], k) => [x, points[k]?.[1] ?? null]);
+}
+
+/** theta_0 .. theta_20 from every start, and the loss over the whole curve at each of them. */
+function descend({ net, starts }, state, shots) {
+  const curve = wave(state);
+  const support = {
+    xSupport: Float64Array.from(shots, ([x]) => x),
+    ySupport: Float64Array.from(shots, ([, y]) => y),
+  };
+  const truth = JUDGED_X.map(curve);
+  const inner = { alpha: state.get("alpha"), nInnerSteps: MAX_STEPS };
+  return starts.map(({ theta }) => {
+    const path = innerPath(net, theta, support, inner);
+    const losses = path.map((thetaK) => loss(net, thetaK, JUDGED_X, truth));
+    const diverged = losses.findIndex((value) => !(value < DIVERGED));
+    return { path, losses, diverged: diverged < 0 ? Infinity : diverged };
+  });
+}
+
+const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+
+/** One start: the true curve, the model before and after, the points. */
+class StartPanel {
+  constructor(parent, { name }, index, actions) {
+    this.box = element(parent, "div", { class: `mf-panel mf-series-${index}` });
+    const caption = element(this.box, "div", { class: "mf-caption" });
+    element(caption, "b", { text: name });
+    this.mse = element(caption, "span", { class: "mf-mse" });
+    this.plot = new Plot(this.box, panelOptions(name), actions.redraw);
+    const path = (name) => svgElement(this.plot.area, "path", { class: name });
+    this.gap = path("mf-gap");
+    this.truth = path("mf-truth");
+    this.before = path("mf-before");
+    this.after = path("mf-after");
+    this.note = svgElement(this.plot.area, "text", { class: "mf-note", "text-anchor": "middle" });
+    this.actions = actions;
+    this.tabbable = actions.tabbable(index);
+    this.points = [];
+    if (actions.editable) this.addOnClick();
+  }
+
+  addOnClick() {
+    this.plot.svg.classList.add("mf-editable");
+    this.plot.svg.addEventListener("click", (event) => {
+      if (event.detail < 2) this.actions.add(this.plot.pointOf(event));
+    });
+  }
+
+  draw({ net, curve, shots, selected, k, run }) {
+    const outcome = run.diverged <= k ? null : predict(net, run.path[k], CURVE_X);
+    const start = predict(net, run.path[0], CURVE_X);
+    const pairs = (y) => Array.from(CURVE_X, (x, n) => [x, y[n]]);
+    const truth = this.plot.line(pairs(CURVE_X.map(curve)));
+    const after = outcome ? this.plot.line(pairs(outcome)) : "";
+    this.truth.setAttribute("d", truth);
+    this.before.setAttribute("d", this.plot.line(pairs(start)));
+    this.after.setAttribute("d", after);
+    const back = this.plot.line(pairs(CURVE_X.map(curve)).reverse()).slice(1);
+    this.gap.setAttribute("d", after && `${after}L${back}Z`);
+    this.drawWords(k, run);
+    this.drawPoints(shots, selected);
+  }
+
+  drawWords(k, { losses, diverged }) {
+    const outcome = diverged <= k ? "diverged" : formatLoss(losses[k]);
+    this.mse.replaceChildren(`MSE ${formatLoss(losses[0])} → `);
+    element(this.mse, "strong", { text: outcome });
+    const { left, top, width, height } = this.plot.box;
+    this.note.setAttribute("x", left + width / 2);
+    this.note.setAttribute("y", top + height / 2);
+    this.note.textContent = diverged <= k ? `diverged after ${plural(diverged, "step")}` : "";
+  }
+
+  drawPoints(shots, selected) {
+    while (this.points.length > shots.length) this.points.pop().node.remove();
+    while (this.points.length < shots.length) this.points.push(this.makePoint(this.points.length));
+    shots.forEach(([x, y], k) => {
+      this.points[k].place([x, y], `x ${format(x, 1)}, y ${format(y, 1)}`);
+      this.points[k].node.classList.toggle("mf-selected", k === selected);
+    });
+  }
+
+  makePoint(k) {
+    const { editable, move, remove, select } = this.actions;
+    const point = dragPoint(this.plot, {
+      label: `Point ${k + 1}`,
+      step: 0.1,
+      tabbable: editable && this.tabbable,
+      className: editable ? "" : "mf-fixed",
+      onMove: (to) => editable && move(k, to),
+      onDelete: () => editable && remove(k),
+    });
+    svgElement(point.mark, "circle", { r: 5 });
+    point.node.addEventListener("dblclick", () => editable && remove(k));
+    for (const name of ["focus", "pointerdown"]) point.node.addEventListener(name, () => select(k));
+    return point;
+  }
+}
+
+const panelOptions = (name) => ({
+  label: `The curve and the model from the start ${name}`,
+  margin: [6, 8, 20, 26],
+  height: (width) => Math.max(140, Math.min(215, Math.round(width * 0.5))),
+  x: { min: -5, max: 5, ticks: [-4, -2, 0, 2, 4] },
+  y: { min: -6, max: 6, ticks: [-5, 0, 5] },
+});
+
+/** Loss over the whole curve against inner steps, for all starts; choose the step here too. */
+class ErrorPanel {
+  constructor(parent, starts, { redraw, chooseStep }) {
+    this.box = element(parent, "div", { class: "mf-panel" });
+    const caption = element(this.box, "div", { class: "mf-caption" });
+    element(caption, "b", { text: "MSE against inner steps" });
+    element(caption, "span", { class: "mf-mse", text: "log scale" });
+    this.plot = new Plot(this.box, errorOptions(), redraw);
+    this.now = svgElement(this.plot.area, "path", { class: "mf-now" });
+    this.series = starts.map(({ name }, k) => this.makeSeries(name, k));
+    this.grip = dragPoint(this.plot, {
+      label: "Inner steps",
+      step: 1,
+      onMove: ([x]) => chooseStep(Math.round(x)),
+    });
+    svgElement(this.grip.mark, "path", { d: "M-6 -6H6V2L0 8L-6 2Z" });
+    this.plot.svg.addEventListener("click", (event) => {
+      chooseStep(Math.round(this.plot.pointOf(event)[0]));
+    });
+  }
+
+  makeSeries(name, k) {
+    const group = svgElement(this.plot.area, "g", { class: `mf-series-${k}` });
+    const label = { class: `mf-label mf-series-${k}`, text: name };
+    return {
+      name,
+      line: svgElement(group, "path", { class: "mf-curve" }),
+      dot: svgElement(group, "circle", { class: "mf-dot", r: 4.5 }),
+      label: svgElement(this.plot.over, "text", label),
+    };
+  }
+
+  draw({ k, runs }) {
+    this.plot.setY(errorAxis(runs));
+    const { min, max } = this.plot.y;
+    this.now.setAttribute("d", this.plot.line([[k, min], [k, max]]));
+    this.grip.place([k, max], plural(k, "inner step"));
+    const ends = runs.map((run, n) => this.drawSeries(this.series[n], run, k));
+    const { top, height } = this.plot.box;
+    spread(ends, 15, top + 8, top + height).forEach((y, n) => {
+      this.series[n].label.setAttribute("x", this.plot.px(MAX_STEPS) + 6);
+      this.series[n].label.setAttribute("y", y + 4);
+    });
+  }
+
+  drawSeries({ name, line, dot, label }, { losses, diverged }, k) {
+    const shown = losses.slice(0, Math.min(diverged, MAX_STEPS) + 1).map((value, n) => [n, value]);
+    if (diverged < Infinity) shown[diverged][1] = this.plot.y.max;
+    line.setAttribute("d", this.plot.line(shown));
+    dot.setAttribute("visibility", k < diverged ? "visible" : "hidden");
+    dot.setAttribute("cx", this.plot.px(k));
+    dot.setAttribute("cy", k < diverged ? this.plot.py(losses[k]) : 0);
+    label.textContent = diverged <= MAX_STEPS ? `${name} ✕` : name;
+    return this.plot.py(shown.at(-1)[1]);
+  }
+}
+
+/** Whole decades around all losses, within what is worth seeing. */
+function errorAxis(runs) {
+  const values = runs.flatMap(({ losses, diverged }) => losses.slice(0, diverged));
+  const low = Math.max(-3, Math.min(-1, Math.floor(Math.log10(Math.min(...values)))));
+  const high = Math.min(4, Math.max(1, Math.ceil(Math.log10(Math.max(...values)))));
+  return { min: 10 ** low, max: 10 ** high, ticks: decades(low, high) };
+}
+
+const errorOptions = () => ({
+  label: "Mean squared error over the whole curve against the number of inner steps",
+  margin: [14, 82, 20, 38],
+  height: panelOptions("").height,
+  x: { min: 0, max: MAX_STEPS, ticks: [0, 5, 10, 15, 20] },
+  y: { min: 0.1, max: 10, log: true, ticks: [0.1, 1, 10], format: shortPower },
+});
+
+function describe(state, runs, names) {
+  const [k, shots] = [state.get("n_inner_steps"), state.get("n_shots")];
+  const own = state.get("points").slice(0, shots).filter(([, y]) => y !== null).length;
+  const each = runs.map(({ losses, diverged }, n) => {
+    if (diverged <= k) return `${names[n]} diverged after ${plural(diverged, "step")}`;
+    return `${names[n]} ${formatLoss(losses[0])} → ${formatLoss(losses[k])}`;
+  });
+  const alive = runs.map(({ losses, diverged }) => (diverged <= k ? Infinity : losses[k]));
+  const best = alive.indexOf(Math.min(...alive));
+  const verdict = Math.min(...alive) < Infinity ? `Closest: ${names[best]}.` : "The rate α is too large.";
+  const mine = own ? `, ${own} of them yours` : "";
+  return (
+    `After ${plural(k, "inner step")} at α = ${format(state.get("alpha"), 3)} on ` +
+    `${plural(shots, "point")}${mine}: MSE over the whole curve ${each.join("; ")}. ${verdict}`
+  );
+}
+
+function legend(parent) {
+  const list = element(parent, "ul", { class: "mf-legend" });
+  for (const [name, text] of [
+    ["truth", "true curve"],
+    ["before", "model before"],
+    ["after", "model after"],
+    ["gap", "error left"],
+    ["point", "points to learn from"],
+  ]) {
+    const item = element(list, "li");
+    const swatch = svgElement(item, "svg", { width: 26, height: 12, "aria-hidden": "true" });
+    if (name === "point") svgElement(swatch, "circle", { class: "mf-swatch-point", cx: 13, cy: 6, r: 5 });
+    else if (name === "gap") svgElement(swatch, "path", { class: "mf-gap", d: "M0 0H26V12H0Z" });
+    else svgElement(swatch, "path", { class: `mf-${name}`, d: "M0 6H26" });
+    element(item, "span", { text });
+  }
+}
+
+/** What the reader can do to the points; every change goes through the traits. */
+function pointActions(state) {
+  const put = (entries) => state.set({ points: entries, n_shots: entries.length });
+  return {
+    move(k, [x, y]) {
+      const round = (value) => Math.round(value * 100) / 100;
+      put(asEntries(state).map((entry, n) => (n === k ? [round(x), round(y)] : entry)));
+    },
+    add([x, y]) {
+      if (state.get("n_shots") < MAX_SHOTS) put([...asEntries(state), [x, y]]);
+    },
+    remove(k) {
+      if (state.get("n_shots") > 1) put(asEntries(state).filter((_, n) => n !== k));
+    },
+  };
+}
+
+/** Steps forward a few times a second, from 0 to 10. */
+function player(state, node) {
+  let timer = 0;
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    node.textContent = "▶ Play steps";
+  };
+  const tick = () => {
+    const k = state.get("n_inner_steps");
+    if (k >= 10) stop();
+    else state.set({ n_inner_steps: k + 1 });
+  };
+  node.addEventListener("click", () => {
+    if (timer) return stop();
+    if (state.get("n_inner_steps") >= 10) state.set({ n_inner_steps: 0 });
+    node.textContent = "❚❚ Pause";
+    timer = setInterval(tick, 450);
+  });
+  stop();
+  return stop;
+}
+
+function lead(parent, state, shown, reset) {
+  const row = element(parent, "div", { class: "mf-lead" });
+  const stepping = shown.includes("n_inner_steps");
+  if (stepping) slider(row, state, STEPS);
+  const buttons = element(row, "div", { class: "mf-buttons" });
+  const play = stepping && button(buttons, "", () => {}, { class: "mf-primary" });
+  button(buttons, "Reset", reset);
+  return stepping ? player(state, play) : () => {};
+}
+
+function controls(parent, state, shown, { addPoint, removePoint }) {
+  const box = element(parent, "div", { class: "mf-controls" });
+  for (const range of RANGES) if (shown.includes(range.trait)) slider(box, state, range);
+  const row = element(parent, "div", { class: "mf-buttons" });
+  if (shown.includes("region")) {
+    const options = Object.keys(REGIONS).map((name) => [name, name]);
+    choice(row, state, { trait: "region", label: "points lie", options });
+  }
+  if (shown.includes("seed")) {
+    button(row, "New points", () => state.set({ points: [], seed: state.get("seed") + 1 }));
+  }
+  if (shown.includes("points")) {
+    button(row, "Add point", addPoint);
+    button(row, "Remove point", removePoint);
+  }
+}
+
+/** A place for a new point: the middle of the widest gap in x, on the curve. */
+function widestGap(shots) {
+  const xs = [-5, ...shots.map(([x]) => x).sort((p, q) => p - q), 5];
+  const widths = xs.slice(1).map((x, k) => x - xs[k]);
+  const at = widths.indexOf(Math.max(...widths));
+  return Math.round((xs[at] + xs[at + 1]) * 50) / 100;
+}
+
+function render({ model, el }) {
+  const state = connect(model);
+  const initial = Object.fromEntries(DRAWN.map((trait) => [trait, state.get(trait)]));
+  const source = readStarts(state);
+  const names = source.starts.map(({ name }) => name);
+  const shown = state.get("controls");
+  let [selected, runs, computedFor] = [null, [], ""];
+
+  const root = element(el, "div", { class: "maml-figure mf-playground", role: "group" });
+  root.setAttribute("aria-label", "Playground: one new sinusoid, several starts");
+  const points = pointActions(state);
+  const reset = () => {
+    stopPlaying();
+    state.set(initial);
+  };
+  const draw = () => {
+    const [k, shots, curve] = [state.get("n_inner_steps"), currentPoints(state), wave(state)];
+    const key = JSON.stringify([shots, state.get("amplitude"), state.get("phase"), state.get("alpha")]);
+    if (key !== computedFor) [runs, computedFor] = [descend(source, state, shots), key];
+    const view = { net: source.net, curve, shots, selected, k };
+    panels.forEach((panel, n) => panel.draw({ ...view, run: runs[n] }));
+    errors.draw({ k, runs });
+    say(describe(state, runs, names));
+  };
+  const redraw = onNextFrame(draw);
+
+  const stopPlaying = lead(root, state, shown, reset);
+  legend(root);
+  const panelGrid = element(root, "div", { class: "mf-grid" });
+  const actions = {
+    ...points,
+    redraw,
+    select(k) {
+      selected = k;
+      redraw();
+    },
+    editable: shown.includes("points"),
+    tabbable: (k) => k === names.length - 1, // one tab stop per point is enough
+  };
+  const panels = source.starts.map((start, k) => new StartPanel(panelGrid, start, k, actions));
+  const chooseStep = (k) => state.set({ n_inner_steps: k });
+  const errors = new ErrorPanel(panelGrid, source.starts, { redraw, chooseStep });
+  const say = statusLine(root);
+  controls(root, state, shown, {
+    addPoint: () => points.add([widestGap(currentPoints(state)), null]),
+    removePoint: () => points.remove(Math.min(selected ?? Infinity, state.get("n_shots") - 1)),
+  });
+  state.on(["seed", "region"], () => state.set({ points: [] }));
+  state.on(DRAWN, redraw);
+  draw();
+  return () => {
+    stopPlaying();
+    redraw.cancel();
+    say.cancel();
+    state.close();
+    for (const panel of [...panels, errors]) panel.plot.close();
+    root.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,167 @@
+"""The built site in Chromium, with the network cut.
+
+``MAML_SITE`` names the built site (default ``_build/html``), ``CHROMIUM`` the browser. Missing
+parts skip with a line that names them; where ``CI`` is set they fail.
+"""
+
+import gzip
+import os
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+SITE = Path(os.environ.get("MAML_SITE", "_build/html")).resolve()
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+REDIRECT = "index.html"  # holds nothing but the way to the first chapter
+FIRST = "book/intro.html"  # stands for the pages as long as there is no site to list
+
+
+def pages():
+    """Every page of the built site, as paths relative to it."""
+    found = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+    return [p for p in found if p != REDIRECT and not p.startswith("_static")] or [FIRST]
+
+
+def missing(what):
+    """Skip, or fail where continuous integration promises that nothing is missing."""
+    if os.environ.get("CI"):
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that asks for ``page_path`` or ``scheme`` once for each."""
+    if "page_path" in metafunc.fixturenames:
+        metafunc.parametrize("page_path", pages())
+    if "scheme" in metafunc.fixturenames:
+        metafunc.parametrize("scheme", ["file", "http"])
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Folder of the built site."""
+    if not (SITE / FIRST).exists():
+        if "MAML_SITE" in os.environ:
+            missing(f"no site at MAML_SITE={SITE}")
+        pytest.skip("site not built: make strict")
+    return SITE
+
+
+@pytest.fixture(scope="session")
+def browser(site):
+    """One headless Chromium for the whole run."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        missing("no Chromium found: install it or set CHROMIUM")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield chromium
+        chromium.close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a log line for each."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def http_base(site):
+    """Address of a local server on the site's folder."""
+    handler = partial(QuietHandler, directory=str(site))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture
+def bases(site, http_base):
+    """Where the site's pages are found, by scheme."""
+    return {"file": site.as_uri(), "http": http_base}
+
+
+class Visit:
+    """One page in one browser context, and everything that went wrong on it."""
+
+    def __init__(self, context, base):
+        self.base = base
+        self.troubles = []
+        self.loaded = {}
+        context.route("**/*", self._guard)
+        self.page = context.new_page()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.troubles.append(f"page error: {error}"))
+        self.page.on("requestfailed", lambda r: self.troubles.append(f"failed: {r.url}"))
+        self.page.on("response", self._response)
+
+    def _guard(self, route):
+        """Let nothing leave the site."""
+        url = route.request.url
+        if url.startswith((self.base, "data:", "blob:")):
+            return route.continue_()
+        self.troubles.append(f"request outside: {url}")
+        return route.abort()
+
+    def _console(self, message):
+        if message.type in ("error", "warning"):
+            self.troubles.append(f"console {message.type}: {message.text}")
+
+    def _response(self, response):
+        url = response.url.partition("?")[0].partition("#")[0]
+        if response.status >= 400:
+            self.troubles.append(f"status {response.status}: {url}")
+        elif url.startswith(self.base):
+            self.loaded[url] = response
+
+    def goto(self, path):
+        """Load a page, and wait for nothing else."""
+        self.page.goto(f"{self.base}/{path}", wait_until="load")
+        return self.page
+
+    def open(self, path):
+        """Load a page and wait until its maths and its figures stand still."""
+        self.goto(path)
+        self.page.wait_for_function(
+            """() => (!window.MathJax?.startup || window.MathJax.startup.promise)
+              && [...document.querySelectorAll('.figure-mount')].every(
+                   (f) => 'ready' in f.dataset || 'failed' in f.dataset)""",
+            timeout=20_000,
+        )
+        self.page.evaluate("() => window.MathJax?.startup?.promise")
+        self.page.evaluate("() => document.fonts.ready.then(() => true)")
+        self.page.wait_for_timeout(150)
+        return self.page
+
+    def gzip_bytes(self, site):
+        """Compressed size of each resource that the page loaded from the site."""
+        sizes = {}
+        for url in self.loaded:
+            path = site / url.removeprefix(self.base).lstrip("/")
+            sizes[path.relative_to(site).as_posix()] = len(gzip.compress(path.read_bytes()))
+        return sizes
+
+
+@pytest.fixture
+def visit(browser, bases):
+    """Make a visit: ``visit("file", width=360)``."""
+    contexts = []
+
+    def start(scheme, *, width=1280, **options):
+        viewport = {"width": width, "height": 900}
+        # A figure that plays by itself would never stand still to be compared.
+        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
+        contexts.append(context)
+        return Visit(context, bases[scheme])
+
+    yield start
+    for context in contexts:
+        context.close()

@@ -1,0 +1,72 @@
+"""Every page: whole, local, light, readable on a phone."""
+
+import re
+
+BUDGET = 450_000  # bytes, compressed, of everything a page loads at first
+
+
+def test_no_trouble(visit, page_path, scheme):
+    seen = visit(scheme)
+    seen.open(page_path)
+    assert seen.troubles == []
+    assert seen.loaded, "the page loaded nothing, so nothing was looked at"
+
+
+def test_no_trouble_in_the_dark(visit, page_path):
+    seen = visit("http", color_scheme="dark")
+    page = seen.open(page_path)
+    assert seen.troubles == []
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_fits_a_phone(visit, page_path):
+    page = visit("http", width=360).open(page_path)
+    width = page.evaluate("() => document.documentElement.scrollWidth")
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll('.bd-article *')].filter(
+             (e) => e.getBoundingClientRect().right > innerWidth + 1
+               && !e.closest('.math, pre, .cell_output, .pst-scrollable-table-container')
+           ).slice(0, 5).map((e) => e.outerHTML.slice(0, 120))"""
+    )
+    assert width <= 360, f"the page is {width} px wide; candidates: {wide}"
+
+
+def test_weight(visit, site, page_path):
+    seen = visit("http")
+    seen.open(page_path)
+    sizes = seen.gzip_bytes(site)
+    total = sum(sizes.values())
+    heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:3]
+    print(f"\n{page_path}: {total / 1000:.0f} kB compressed, most of it {heaviest}")
+    assert page_path in sizes
+    assert total < BUDGET
+
+
+def test_head(site, page_path):
+    html = (site / page_path).read_text("utf-8")
+    assert re.search(r'<link rel="icon" href="[^"]+\.svg', html)
+    descriptions = re.findall(r'<meta[^>]*name="description"[^>]*>', html)
+    assert len(descriptions) == 1
+    assert len(re.search(r'content="([^"]*)"', descriptions[0])[1]) > 40
+
+
+def test_no_thebe(site, page_path):
+    assert "thebe" not in (site / page_path).read_text("utf-8").lower()
+
+
+def test_maths_is_set(visit, page_path):
+    page = visit("file").open(page_path)
+    written = page.locator(".bd-article .math").count()
+    assert page.locator(".bd-article .math mjx-container").count() >= written
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+    if not written:
+        assert page.evaluate("() => window.MathJax === undefined")
+
+
+def test_start_page(visit):
+    """The address without a path leads to the first chapter."""
+    visit("http").goto("").wait_for_url("**/book/intro.html")
+
+
+def test_search_finds_maml(visit):
+    visit("http").goto("search.html?q=maml").wait_for_selector("#search-results li a")

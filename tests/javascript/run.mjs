@@ -1,0 +1,42 @@
+/**
+ * Runs cases through the figures' modules: JSON {module, function, arguments}[] on standard
+ * input, a JSON array of answers on standard output. Usage: node run.mjs <directory of modules>.
+ */
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+
+const directory = pathToFileURL(`${process.argv[2]}/`);
+const modules = {};
+for (const stem of ["maths", "ui", "playground", "two_loops"]) {
+  modules[stem] = await import(new URL(`${stem}.js`, directory));
+}
+const maths = modules.maths;
+
+const isNumbers = (value) => Array.isArray(value) && value.every((x) => typeof x === "number");
+const taskOf = (task) => Object.fromEntries(Object.entries(task).map(([k, v]) => [k, Float64Array.from(v)]));
+
+/** JSON to what the modules take: networks from sizes, typed arrays, tasks. */
+function revive(argument) {
+  if (argument?.sizes) return maths.network(argument.sizes, argument.activation);
+  if (argument?.tasks) return argument.tasks.map(taskOf);
+  if (argument?.task) return taskOf(argument.task);
+  if (argument?.plain) return argument.plain;
+  return isNumbers(argument) ? Float64Array.from(argument) : argument;
+}
+
+/** Functions whose arguments or answers are functions cannot cross JSON; these stand in. */
+const wrapped = {
+  uniforms: (seed, count) => {
+    const next = maths.uniforms(seed);
+    return Array.from({ length: count }, next);
+  },
+  metaQuadratic: (net, tasks, inner) => maths.quadratic((p) => maths.metaLoss(net, p, tasks, inner)),
+  sinePoints: (settings) => modules.playground.supportPoints(settings, Math.sin),
+};
+
+const plain = (_, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);
+const answers = JSON.parse(readFileSync(0, "utf8")).map(({ module, function: name, arguments: given }) => {
+  const call = wrapped[name] ?? modules[module][name];
+  return call(...given.map(revive));
+});
+process.stdout.write(JSON.stringify(answers, plain));
