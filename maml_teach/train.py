@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from tqdm.auto import trange
+from tqdm import trange
 
 from . import maml
 from .tasks import check_inner_loop
@@ -152,10 +152,10 @@ def _finite_gradient(gradient, model, theta, tasks, config, n_done):
     """The gradient as ``(float, array)``, or an error that says where training stopped."""
     rates = f"alpha = {config.alpha}, beta = {config.beta}"
     where = f"meta-training stopped at step {n_done + 1} ({rates})"
+    inner = {"alpha": config.alpha, "n_inner_steps": config.n_inner_steps}
     try:
-        meta_loss, g = gradient(
-            model, theta, tasks, alpha=config.alpha, n_inner_steps=config.n_inner_steps
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # reported just below
+            meta_loss, g = gradient(model, theta, tasks, **inner)
     except FloatingPointError as error:
         raise FloatingPointError(f"{where}: {error}") from error
     if not np.isfinite(float(meta_loss)) or not bool((abs(g) < float("inf")).all()):
@@ -262,7 +262,8 @@ def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
     followed = np.arange(tasks.n_tasks)
     theta_k = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=0)
     for k in range(n_inner_steps + 1):
-        loss = _to_numpy(model.loss(theta_k, tasks.x_query, tasks.y_query))
+        with np.errstate(over="ignore", invalid="ignore"):  # such tasks are left behind
+            loss = _to_numpy(model.loss(theta_k, tasks.x_query, tasks.y_query))
         alive = np.flatnonzero(loss < DIVERGED)
         losses[followed[alive], k] = loss[alive]
         if k == n_inner_steps or not alive.size:
