@@ -138,7 +138,7 @@ def _inner_path(model, theta, tasks, alpha, n_inner_steps):
 
 
 def _query(model, theta_prime, tasks):
-    """Mean query loss at ``theta_prime`` (3.1), and each task's gradient of it (3.5)."""
+    """Mean query loss at ``theta_prime``, and each task's gradient of its own."""
     losses = model.loss(theta_prime, tasks.x_query, tasks.y_query)
     v = model.gradient(theta_prime, tasks.x_query, tasks.y_query)  # (3.5)
     return losses.mean(), v  # (3.1)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 
@@ -55,7 +56,8 @@ def plot_steps(ax, evaluations):
         )
         ax.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
         ax.plot(steps, evaluation.mean, color=colour, linestyle=line, marker=marker, label=name)
-    ax.set(xlabel="inner steps", ylabel="query MSE", yscale="log")
+    ax.set(xlabel="inner steps", ylabel="query MSE")
+    _plain_log_axis(ax)
     ax.legend()
     return ax
 
@@ -76,9 +78,18 @@ def plot_history(ax, histories, window=100):
         smooth = np.convolve(history, np.ones(window) / window, mode="valid")
         steps = np.arange(window, len(history) + 1)
         ax.plot(steps, smooth, color=colour, linestyle=line, label=name)
-    ax.set(xlabel="outer step", ylabel="meta-loss", yscale="log")
+    ax.set(xlabel="outer step", ylabel="meta-loss")
+    _plain_log_axis(ax)
     ax.legend()
     return ax
+
+
+def _plain_log_axis(ax):
+    """A logarithmic y axis with ticks at 1, 2, 5, written as plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def plot_fit(ax, x, curves, points):

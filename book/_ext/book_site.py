@@ -35,7 +35,9 @@ UNUSED_FILES = (
 ICON_RULE = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"[^"]*"\}')
 ICON_FONT = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 IMAGE = re.compile(r'<img [^>]*src="([^"]+)"[^>]*>')
-VIEW = re.compile(rf'<script type="{re.escape(WIDGET_VIEW_MIMETYPE)}">(.*)</script>', re.DOTALL)
+VIEW = re.compile(
+    rf'<script type="{re.escape(WIDGET_VIEW_MIMETYPE)}">(.*)</script>', re.DOTALL
+)
 
 
 def mount_html(model_id):
@@ -63,7 +65,9 @@ def place_figures(app, doctree):
     uri, attributes = scripts.pop(STATE_KEY)
     embedded = json.loads(attributes["body"])
     models = {key: m for key, m in embedded["state"].items() if m["state"].get("_esm")}
-    for raw in [node for node in doctree.findall(nodes.raw) if VIEW.search(node.astext())]:
+    for raw in [
+        node for node in doctree.findall(nodes.raw) if VIEW.search(node.astext())
+    ]:
         raw.replace_self(replacement(raw, models))
     if models:
         body = json.dumps(embedded | {"state": models}).replace("</", "<\\/")
@@ -78,13 +82,17 @@ def trim_page(app, pagename, templatename, context, doctree):
     unused = ("sphinx-thebe",) if has_maths else ("sphinx-thebe", "MathJax", "mathjax")
     for kind in ("script_files", "css_files"):
         files = context.get(kind, [])
-        files[:] = [f for f in files if not any(word in described(f) for word in unused)]
+        files[:] = [
+            f for f in files if not any(word in described(f) for word in unused)
+        ]
     if STATE_KEY in NbMetadataCollector.get_js_files(app.env, pagename):
         app.add_js_file("loader.js", loading_method="defer")
     tags = context.get("metatags", "")
     if 'name="description"' not in tags:  # the search page has no source file
         description = app.config.myst_html_meta["description"]
-        context["metatags"] = f'{tags}<meta content="{description}" name="description" />'
+        context["metatags"] = (
+            f'{tags}<meta content="{description}" name="description" />'
+        )
 
 
 def defer_images(app, pagename, templatename, context, doctree):
@@ -94,7 +102,11 @@ def defer_images(app, pagename, templatename, context, doctree):
     def deferred(tag):
         path = sources.get(unquote(Path(tag[1]).name))
         width, height = imagesize.get(Path(app.srcdir) / path) if path else (-1, -1)
-        room = f'width="{width}" height="{height}" ' if width > 0 and "width" not in tag[0] else ""
+        room = (
+            f'width="{width}" height="{height}" '
+            if width > 0 and "width" not in tag[0]
+            else ""
+        )
         return tag[0].replace("<img ", f'<img loading="lazy" {room}', 1)
 
     context["body"] = IMAGE.sub(deferred, context.get("body", ""))
@@ -108,7 +120,9 @@ def described(asset):
 def silence_thebe(app):
     """Unhook Thebe, which starts kernels on a server; the theme brings it along."""
     for listeners in app.events.listeners.values():
-        listeners[:] = [x for x in listeners if not x.handler.__module__.startswith("sphinx_thebe")]
+        listeners[:] = [
+            x for x in listeners if not x.handler.__module__.startswith("sphinx_thebe")
+        ]
 
 
 def use_own_templates(app, config):
@@ -135,13 +149,17 @@ def slim_down(app, exception):
     for name in ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js"):
         drop_source_map(static / name)
     theme = static / "styles" / "pydata-sphinx-theme.css"
-    theme.write_text(ICON_FONT.sub("", ICON_RULE.sub("", theme.read_text("utf-8"))), "utf-8")
+    theme.write_text(
+        ICON_FONT.sub("", ICON_RULE.sub("", theme.read_text("utf-8"))), "utf-8"
+    )
     slim_site(app.outdir)
 
 
 def drop_source_map(path):
     """Remove the comment that sends a browser's tools to a file that is not shipped."""
-    path.write_text(re.sub(r"\n//# sourceMappingURL=\S+", "", path.read_text("utf-8")), "utf-8")
+    path.write_text(
+        re.sub(r"\n//# sourceMappingURL=\S+", "", path.read_text("utf-8")), "utf-8"
+    )
 
 
 def setup(app):

@@ -32,7 +32,10 @@ def open_server(folder, port, attempts=20):
 
 if __name__ == "__main__":
     server = open_server(sys.argv[1], int(sys.argv[2]))
-    print(f"\n  The book: http://{HOST}:{server.server_port}/    (Ctrl+C ends it)\n", flush=True)
+    print(
+        f"\n  The book: http://{HOST}:{server.server_port}/    (Ctrl+C ends it)\n",
+        flush=True,
+    )
     try:
         server.serve_forever()
     except KeyboardInterrupt:

@@ -17,7 +17,11 @@ GROUPS = ("@media", "@supports", "@layer", "@container")
 
 def words_of(paths):
     """Every word that the files hold: whatever a class may be called is among them."""
-    return {word for path in paths for word in WORD.findall(path.read_text("utf-8", "replace"))}
+    return {
+        word
+        for path in paths
+        for word in WORD.findall(path.read_text("utf-8", "replace"))
+    }
 
 
 def blocks(css):
@@ -60,7 +64,9 @@ def slim(css, words):
 
 def style_sheets(folder):
     """The theme's and the extensions' style sheets in a built site."""
-    return [path for path in (Path(folder) / "_static").rglob("*.css") if path.name != OWN]
+    return [
+        path for path in (Path(folder) / "_static").rglob("*.css") if path.name != OWN
+    ]
 
 
 def slim_site(folder):

@@ -1,0 +1,60 @@
+"""The numbers in the package's comments are those of the equations in the book."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = {"2": "algorithm", "3": "derivation"}  # chapter number, as the site counts them
+CITED = {
+    "2.3": "eq-alg-outer",
+    "3.1": "eq-objective",
+    "3.2": "eq-inner",
+    "3.5": "eq-walk-start",
+    "3.6": "eq-walk",
+    "3.7": "eq-meta-gradient",
+    "3.9": "eq-forward",
+    "3.10": "eq-delta-out",
+    "3.11": "eq-delta",
+    "3.12": "eq-backprop",
+    "3.13": "eq-r-forward",
+    "3.14": "eq-r-delta-out",
+    "3.15": "eq-r-delta",
+    "3.16": "eq-r-backprop",
+    "3.17": "eq-fomaml",
+    "3.18": "eq-reptile",
+}
+
+
+def numbers(text):
+    return set(re.findall(r"\((\d\.\d+)\)", text))
+
+
+def labels(chapter):
+    """Labels of a chapter's numbered equations, in the order in which they are numbered."""
+    cells = json.loads((ROOT / "book" / f"{CHAPTERS[chapter]}.ipynb").read_text())["cells"]
+    prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    return re.findall(r"^\$\$ \((eq-[\w-]+)\)", prose, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", CITED)
+def test_a_cited_number_is_the_equation_meant(number):
+    chapter, position = number.split(".")
+    assert labels(chapter)[int(position) - 1] == CITED[number]
+
+
+def test_every_number_in_the_package_is_a_known_equation():
+    package = "\n".join(
+        line.split("#")[-1]
+        for path in (ROOT / "maml_teach").glob("*.py")
+        for line in path.read_text().splitlines()
+        if "#" in line
+    )
+    assert numbers(package) == set(CITED)
+
+
+def test_every_equation_of_the_package_names_its_test():
+    checked = numbers((ROOT / "tests" / "test_gradients.py").read_text())
+    assert {n for n in CITED if n.startswith("3.")} <= checked
