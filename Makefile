@@ -45,8 +45,10 @@ _build/code: $(CODE)
 	mkdir -p _build
 	touch $@
 
+# --all: every page is written again (notebooks still come from the cache), because a build that
+# writes no page leaves the site without its style sheets.
 build: .venv/installed _build/code
-	$(BOOK)
+	$(BOOK) --all
 
 strict: .venv/installed
 	rm -rf _build
