@@ -12,7 +12,7 @@ const DIVERGED = 1e4; // beyond any loss worth drawing: the targets never exceed
 const REGIONS = { everywhere: [-5, 5], "left half": [-5, 0], "right half": [0, 5] };
 const RANGES = [
   { trait: "alpha", label: "inner rate α", min: 0.001, max: 0.1, step: 0.001, log: true, digits: 3 },
-  { trait: "n_shots", label: "points K", min: 1, max: MAX_SHOTS, step: 1, digits: 0 },
+  { trait: "n_shots", label: "points", min: 1, max: MAX_SHOTS, step: 1, digits: 0 },
   { trait: "amplitude", label: "amplitude", min: 0.1, max: 5, step: 0.1, digits: 1 },
   { trait: "phase", label: "phase", min: 0, max: 3.14, step: 0.02, digits: 2 },
 ];

@@ -271,7 +271,7 @@ class DataPanel {
 const dataOptions = () => ({
   label: "Data space: each task's points, the shared line and the adapted lines",
   margin: [6, 12, 20, 26],
-  height: (width) => Math.max(150, Math.min(232, Math.round(width * 0.7))),
+  height: (width) => Math.max(150, Math.min(232, Math.round(width * 0.85 - 84))),
   x: { min: -3, max: 3, ticks: [-3, -2, -1, 0, 1, 2, 3] },
   y: { min: -5, max: 5, ticks: [-4, -2, 0, 2, 4] },
 });
@@ -337,7 +337,7 @@ class RunPanel {
 const runOptions = () => ({
   label: "Meta-loss on all tasks against outer steps",
   margin: [10, 12, 36, 38],
-  height: (width) => Math.max(150, Math.min(205, Math.round(width * 0.6))),
+  height: (width) => Math.max(130, Math.min(205, Math.round(width * 0.71 - 60))),
   x: { min: 0, max: 10, ticks: [0, 5, 10], label: "outer steps" },
   y: { min: 0.1, max: 10, log: true, ticks: [0.1, 1, 10], format: shortPower },
 });
@@ -425,7 +425,7 @@ function legend(parent) {
 function rangesFor(nTasks) {
   return [
     { trait: "alpha", label: "inner rate α", min: 0.01, max: 0.5, step: 0.01, digits: 2 },
-    { trait: "n_inner_steps", label: "inner steps k", min: 0, max: 10, step: 1, digits: 0 },
+    { trait: "n_inner_steps", label: "inner steps K", min: 0, max: 10, step: 1, digits: 0 },
     { trait: "beta", label: "outer rate β", min: 0.01, max: 1, step: 0.01, digits: 2 },
     { trait: "batch_size", label: "tasks per step", min: 1, max: nTasks, step: 1, digits: 0 },
   ];
