@@ -8,14 +8,11 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 
-# One look per start and per algorithm throughout the book: (colour, line style, marker).
+# One look per start throughout the book: (colour, line style, marker).
 LOOKS = {
     "MAML": ("#0072B2", "-", "o"),
     "pretrained": ("#D55E00", "--", "s"),
     "random": ("#555555", ":", "^"),
-    "FOMAML": ("#009E73", "-.", "D"),
-    "Reptile": ("#CC79A7", (0, (5, 1, 1, 1, 1, 1)), "v"),
-    "joint": ("#D55E00", "--", "s"),
 }
 
 
@@ -90,23 +87,3 @@ def _plain_log_axis(ax):
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def plot_fit(ax, x, curves, points):
-    """A sinusoid task: its support points, and curves over a grid of inputs.
-
-    Args:
-        ax: Where to draw.
-        x: Grid of inputs, ``(n,)``.
-        curves: Mapping of a label to ``(values (n,), style dict for ax.plot)``.
-        points: Support inputs and targets, two arrays ``(n_shots,)``.
-
-    Returns:
-        ``ax``.
-    """
-    for label, (values, style) in curves.items():
-        ax.plot(x, values, label=label, **style)
-    ax.plot(*points, "o", color="black", markersize=5, zorder=3, label="support points")
-    ax.set(xlabel="x", ylabel="y")
-    ax.legend(fontsize="small")
-    return ax
