@@ -1,21 +1,15 @@
 """The figures' JavaScript computes what the NumPy reference computes, to 1e-9."""
 
-import json
-import os
-import shutil
-import subprocess
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pytest
+from node import assert_all_close, relative_error, run_node
 
 from maml_teach import maml
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Lines, Sinusoids, Task
-from maml_teach.widgets.base import HERE
 
-RUNNER = Path(__file__).parent / "javascript" / "run.mjs"
 SHAPES = [(1, 1), (1, 5, 1), (2, 3, 4, 2), (1, 40, 40, 1)]
 ACTIVATIONS = ["relu", "tanh"]
 STEPS = [0, 1, 2, 5]
@@ -27,38 +21,6 @@ GRADIENTS = {
     "reptileGradient": maml.reptile_gradient,
 }
 NETWORKS = [(sizes, activation) for sizes in SHAPES for activation in ACTIVATIONS]
-
-
-def run_node(cases):
-    """Answers of a list of (module, function, arguments), all in one run of node."""
-    if shutil.which("node") is None:
-        if "CI" in os.environ:
-            pytest.fail("node is not installed")
-        pytest.skip("node is not installed")
-    request = [dict(zip(("module", "function", "arguments"), case, strict=True)) for case in cases]
-    done = subprocess.run(
-        ["node", RUNNER, HERE],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def relative_error(got, expected):
-    """Relative, with a floor for answers that are zero but for rounding (Reptile's, K = 0)."""
-    got, expected = np.ravel(got), np.ravel(expected)
-    return np.linalg.norm(got - expected) / max(np.linalg.norm(expected), 1e-3)
-
-
-def assert_all_close(cases, expected):
-    """``expected`` holds the reference answer of each case."""
-    answers = run_node(cases)
-    assert len(answers) == len(expected)
-    for case, answer, wanted in zip(cases, answers, expected, strict=True):
-        assert relative_error(answer, wanted) < 1e-9, case[1]
 
 
 def network(sizes, activation):

@@ -3,8 +3,8 @@
  * starts side by side. Constants and settings come from `playground.py`.
  */
 import { innerPath, loss, network, predict, uniforms } from "./maths.js";
-import { Plot, button, choice, connect, decades, dragPoint, element } from "./ui.js";
-import { format, formatLoss, onNextFrame, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
+import { button, choice, connect, decades, dragPoint, element, format, formatLoss } from "./ui.js";
+import { onNextFrame, panel, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
 
 const MAX_STEPS = 20;
 const MAX_SHOTS = 20;
@@ -88,11 +88,9 @@ const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 /** One start: the true curve, the model before and after, the points. */
 class StartPanel {
   constructor(parent, { name }, index, actions) {
-    this.box = element(parent, "div", { class: `mf-panel mf-series-${index}` });
-    const caption = element(this.box, "div", { class: "mf-caption" });
-    element(caption, "b", { text: name });
-    this.mse = element(caption, "span", { class: "mf-mse" });
-    this.plot = new Plot(this.box, panelOptions(name), actions.redraw);
+    const heading = { title: name, className: `mf-series-${index}` };
+    const made = panel(parent, heading, panelOptions(name), actions.redraw);
+    Object.assign(this, { plot: made.plot, mse: made.note });
     const path = (name) => svgElement(this.plot.area, "path", { class: name });
     this.gap = path("mf-gap");
     this.truth = path("mf-truth");
@@ -174,11 +172,8 @@ const panelOptions = (name) => ({
 /** Loss over the whole curve against inner steps, for all starts; choose the step here too. */
 class ErrorPanel {
   constructor(parent, starts, { redraw, chooseStep }) {
-    this.box = element(parent, "div", { class: "mf-panel" });
-    const caption = element(this.box, "div", { class: "mf-caption" });
-    element(caption, "b", { text: "MSE against inner steps" });
-    element(caption, "span", { class: "mf-mse", text: "log scale" });
-    this.plot = new Plot(this.box, errorOptions(), redraw);
+    const heading = { title: "MSE against inner steps", note: "log scale" };
+    this.plot = panel(parent, heading, errorOptions(), redraw).plot;
     this.now = svgElement(this.plot.area, "path", { class: "mf-now" });
     this.series = starts.map(({ name }, k) => this.makeSeries(name, k));
     this.grip = dragPoint(this.plot, {

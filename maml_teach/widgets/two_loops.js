@@ -7,8 +7,8 @@ import { angleBetween, fomamlGradient, innerPath, jointGradient, largestCurvatur
 import { loss, mamlGradient, metaLoss, network, plus, predict, quadratic } from "./maths.js";
 import { quadraticAxes, quadraticMinimum, quadraticValue, reptileGradient } from "./maths.js";
 import { sampleWithoutReplacement } from "./maths.js";
-import { Plot, button, choice, connect, decades, dragPoint, element } from "./ui.js";
-import { format, formatLoss, onNextFrame, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
+import { button, choice, connect, decades, dragPoint, element, format, formatLoss } from "./ui.js";
+import { onNextFrame, panel, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
 
 const LINE = network([1, 1]);
 const ALGORITHMS = {
@@ -89,11 +89,8 @@ export function ellipse(objective, rise, n = 72) {
 /** The plane of slope and intercept: the bowls, the inner paths, the arrows, the run so far. */
 class Plane {
   constructor(parent, tasks, { redraw, moveTheta }) {
-    this.box = element(parent, "div", { class: "mf-panel mf-plane" });
-    const caption = element(this.box, "div", { class: "mf-caption" });
-    element(caption, "b", { text: "Parameter plane" });
-    element(caption, "span", { class: "mf-mse", text: "contours: MAML's objective" });
-    this.plot = new Plot(this.box, planeOptions(), redraw);
+    const heading = { title: "Parameter plane", note: "contours: MAML's objective", className: "mf-plane" };
+    this.plot = panel(parent, heading, planeOptions(), redraw).plot;
     this.bowls = Array.from({ length: N_LEVELS }, () => this.path("mf-bowl"));
     this.previous = this.path("mf-run mf-previous");
     this.tasks = tasks.map((task, k) => this.makeTask(ownOptimum(task), k));
@@ -227,11 +224,8 @@ const jointObjective = (tasks) =>
 /** The same in data space: support points, the shared line, and the line after adapting. */
 class DataPanel {
   constructor(parent, tasks, redraw) {
-    this.box = element(parent, "div", { class: "mf-panel" });
-    const caption = element(this.box, "div", { class: "mf-caption" });
-    element(caption, "b", { text: "Data space" });
-    element(caption, "span", { class: "mf-mse", text: "dashed: θ · solid: θ′ per task" });
-    this.plot = new Plot(this.box, dataOptions(), redraw);
+    const heading = { title: "Data space", note: "dashed: θ · solid: θ′ per task" };
+    this.plot = panel(parent, heading, dataOptions(), redraw).plot;
     this.shared = svgElement(this.plot.area, "path", { class: "mf-shared" });
     this.tasks = tasks.map((task, k) => this.makeTask(task, k));
   }
@@ -279,11 +273,8 @@ const dataOptions = () => ({
 /** MAML's objective on all tasks along this run and the one before. */
 class RunPanel {
   constructor(parent, redraw) {
-    this.box = element(parent, "div", { class: "mf-panel" });
-    const caption = element(this.box, "div", { class: "mf-caption" });
-    element(caption, "b", { text: "Meta-loss of the run" });
-    element(caption, "span", { class: "mf-mse", text: "all tasks, log scale" });
-    this.plot = new Plot(this.box, runOptions(), redraw);
+    const heading = { title: "Meta-loss of the run", note: "all tasks, log scale" };
+    this.plot = panel(parent, heading, runOptions(), redraw).plot;
     this.floor = svgElement(this.plot.area, "path", { class: "mf-floor" });
     this.previous = svgElement(this.plot.area, "path", { class: "mf-run mf-previous" });
     this.run = svgElement(this.plot.area, "path", { class: "mf-run" });

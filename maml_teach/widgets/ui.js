@@ -344,6 +344,19 @@ export class Plot {
   }
 }
 
+/**
+ * A titled box with a plot in it.
+ * @param {{title: string, note?: string, className?: string}} heading `note` is small, at the right
+ * @returns {{box: HTMLElement, note: HTMLElement, plot: Plot}}
+ */
+export function panel(parent, { title, note = "", className = "" }, options, onResize) {
+  const box = element(parent, "div", { class: `mf-panel ${className}`.trim() });
+  const caption = element(box, "div", { class: "mf-caption" });
+  element(caption, "b", { text: title });
+  const small = element(caption, "span", { class: "mf-mse", text: note });
+  return { box, note: small, plot: new Plot(box, options, onResize) };
+}
+
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 /**

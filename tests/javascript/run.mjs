@@ -2,13 +2,13 @@
  * Runs cases through the figures' modules: JSON {module, function, arguments}[] on standard
  * input, a JSON array of answers on standard output. Usage: node run.mjs <directory of modules>.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const directory = pathToFileURL(`${process.argv[2]}/`);
 const modules = {};
-for (const stem of ["maths", "ui", "playground", "two_loops"]) {
-  modules[stem] = await import(new URL(`${stem}.js`, directory));
+for (const file of readdirSync(directory).filter((name) => name.endsWith(".js"))) {
+  modules[file.slice(0, -3)] = await import(new URL(file, directory));
 }
 const maths = modules.maths;
 
