@@ -5,10 +5,14 @@ Read the modules in this order; nothing heavy is imported until you ask for it.
 ==============  =========================================================================
 tasks           ``Task`` (support and query), the families ``Sinusoids`` and ``Lines``
 mlp             a NumPy network on a flat ``theta``: predict, loss, gradient, hvp
-maml            adapt, and the meta-gradients: MAML, FOMAML, Reptile, joint training
-maml_torch      the same names on tensors, for any ``nn.Module``, CPU or GPU
+maml            adapt, and the meta-gradients: MAML, FOMAML, Reptile, ANIL, joint training
+family          Meta-SGD, MAML++ and iMAML: learned rates, implicit gradients
+mlp_torch       the same network on tensors, and ``from_module`` for any ``nn.Module``
+maml_torch      the names of ``maml`` on tensors, by autograd, CPU or GPU
+family_torch    the names of ``family``, likewise
 train           ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a run
-checks          central differences and relative error
+checks          central differences, and ``check_meta_gradient`` for anyone's function
+diagnosis       gradients that are wrong in known ways, to name a mistake
 plotting        one function per kind of figure
 widgets         the interactive figures, one file of plain JavaScript each
 ==============  =========================================================================

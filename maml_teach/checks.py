@@ -1,6 +1,15 @@
-"""Numerical checks: what a gradient must equal, and by how much it misses."""
+"""Numerical checks: what a gradient must equal, by how much it misses, and the likeliest reason.
+
+``central_difference`` and ``check_meta_gradient`` judge by values of the objective alone.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+
+from .diagnosis import Problem, SingleTask, as_numpy, ask, diagnose, objective
+from .tasks import check_batch, check_inner_loop, check_rate
 
 
 def central_difference(function, theta, step=1e-6):
@@ -48,3 +57,150 @@ def relative_error(value, reference):
         raise ValueError(f"value has shape {value.shape}, reference has {reference.shape}")
     scale = max(np.linalg.norm(value), np.linalg.norm(reference))
     return np.linalg.norm(value - reference) / scale if scale > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What :func:`check_meta_gradient` found; true if the gradient passed.
+
+    Attributes:
+        passed: Whether gradient and meta-loss are those of the objective.
+        mistake: Short name of the likeliest mistake; empty if none was found.
+        sentence: The same as a sentence.
+        error: Median over directions of the error of a slope, relative to the typical slope.
+        numerical: Slope of the objective along each direction, by central differences.
+        claimed: Slope along each direction according to the gradient checked.
+    """
+
+    passed: bool
+    mistake: str
+    sentence: str
+    error: float
+    numerical: np.ndarray
+    claimed: np.ndarray
+
+    def __bool__(self):
+        return self.passed
+
+    def __str__(self):
+        word = "passed" if self.passed else "failed"
+        return f"{word}: {self.sentence} (relative error of the slopes {self.error:.1e})"
+
+
+def check_meta_gradient(
+    meta_gradient,
+    model,
+    theta,
+    tasks,
+    *,
+    alpha=0.01,
+    n_inner_steps=3,
+    n_directions=20,
+    step=1e-6,
+    tolerance=1e-5,
+    rng=None,
+):
+    r"""Judge anyone's MAML gradient by central differences, and name the likeliest mistake.
+
+    The judge is the meta-objective itself, the mean over tasks of the query loss after
+    ``n_inner_steps`` steps on the support set, at ``theta`` plus and minus a small step in random
+    directions. Only if that fails, the gradient is compared with gradients that are wrong in known
+    ways (``diagnosis.MISTAKES``), up to a factor, and with other weights for the tasks.
+
+    Args:
+        meta_gradient: The function to judge, ``(model, theta, tasks, *, alpha, n_inner_steps)``
+            to ``(meta_loss, gradient)`` or to ``gradient`` alone. To check a library, wrap it in
+            such a function.
+        model: A model with ``loss``, ``gradient`` and ``hvp`` for single tasks: ``mlp.MLP``, or
+            ``maml_torch.from_module(module, objective)``.
+        theta: Where, ``(n_params,)``: a float64 array or tensor, not a stationary point.
+        tasks: A batch of at least two tasks (or a sum could not be told from a mean), whose
+            support and query sets differ; tensors if ``theta`` is one.
+        alpha: Inner learning rate. Large enough that second-order terms matter.
+        n_inner_steps: Inner steps, at least 1; with one step a collapsed product is no mistake.
+        n_directions: Number of random directions.
+        step: Length of the finite step. Shorten it if kinks (ReLU, max) are many.
+        tolerance: Largest relative error that passes. An implementation in float32 needs about
+            1e-3.
+        rng: Generator of the directions; seed 0 if left out.
+
+    Returns:
+        A :class:`Verdict`.
+
+    Raises:
+        ValueError: If an argument has the wrong type or range, or if the answer of
+            ``meta_gradient`` has not the shape of ``theta``.
+        FloatingPointError: If the objective is not finite: ``alpha`` is too large.
+
+    >>> from maml_teach.maml import fomaml_gradient, maml_gradient
+    >>> from maml_teach.mlp import MLP
+    >>> from maml_teach.tasks import Sinusoids
+    >>> rng, model = np.random.default_rng(0), MLP((1, 8, 8, 1), "tanh")
+    >>> problem = model, model.init(rng), Sinusoids().sample(rng, 4, 5, 5)
+    >>> check_meta_gradient(maml_gradient, *problem).passed
+    True
+    >>> check_meta_gradient(fomaml_gradient, *problem).mistake
+    'first-order only'
+    """
+    check_rate("alpha", alpha)
+    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
+    _check_arguments(model, theta, tasks, n_inner_steps, n_directions)
+    here = Problem(_functions(model, theta), as_numpy(theta), _single(tasks), alpha, n_inner_steps)
+    answer = ask(meta_gradient, model, theta, tasks, alpha, n_inner_steps)
+    rng = np.random.default_rng(0) if rng is None else rng
+    directions = rng.normal(size=(n_directions, here.theta.size))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    numerical = np.array([_slope(here, direction, step) for direction in directions])
+    claimed = directions @ answer.gradient
+    scale = np.sqrt(np.mean(numerical**2)) or 1.0
+    error = float(np.median(np.abs(claimed - numerical)) / scale)
+    asks_again = partial(ask, meta_gradient, model, theta, alpha=alpha, n_inner_steps=n_inner_steps)
+    mistake, sentence = diagnose(here, answer, error, tolerance, tasks, asks_again)
+    return Verdict(not mistake, mistake, sentence, error, numerical, claimed)
+
+
+def _slope(here, direction, step):
+    ahead, behind = (
+        objective(replace(here, theta=here.theta + sign * step * direction)) for sign in (1, -1)
+    )
+    if not np.isfinite(ahead - behind):
+        raise FloatingPointError(f"the meta-objective is not finite: alpha = {here.alpha}")
+    return (ahead - behind) / (2 * step)
+
+
+def _check_arguments(model, theta, tasks, n_inner_steps, n_directions):
+    check_batch(tasks)
+    for name in ("loss", "gradient", "hvp"):
+        if not hasattr(model, name):
+            raise ValueError(f"model has no {name}; for a torch module use maml_torch.from_module")
+    if theta.ndim != 1 or not str(theta.dtype).endswith("float64"):
+        shape = tuple(theta.shape)
+        raise ValueError(f"theta must be a float64 vector, got {theta.dtype} {shape}")
+    if type(theta) is not type(tasks.x_support):
+        raise ValueError(
+            f"tasks hold {type(tasks.x_support).__name__}, theta is a {type(theta).__name__}: both "
+            "must be arrays, or both tensors (maml_torch.as_tensors converts tasks)"
+        )
+    if tasks.n_tasks < 2:
+        raise ValueError("tasks must hold at least 2 tasks, or a sum would pass for a mean")
+    if n_inner_steps < 1:
+        raise ValueError(f"n_inner_steps must be at least 1, got {n_inner_steps}")
+    if n_directions < 1:
+        raise ValueError(f"n_directions must be at least 1, got {n_directions}")
+
+
+def _functions(model, theta):
+    """The model's functions of one task, on NumPy parameters whatever its engine."""
+
+    def convert(array):
+        return theta.new_tensor(array) if hasattr(theta, "new_tensor") else array
+
+    return SingleTask(
+        lambda t, x, y: float(model.loss(convert(t), x, y)),
+        lambda t, x, y: as_numpy(model.gradient(convert(t), x, y)),
+        lambda t, v, x, y: as_numpy(model.hvp(convert(t), convert(v), x, y)),
+    )
+
+
+def _single(tasks):
+    return [tasks.select(index) for index in range(tasks.n_tasks)]

@@ -6,7 +6,7 @@ Every function takes any ``model`` with ``loss``, ``gradient`` and ``hvp`` on a 
 
 import numpy as np
 
-from .tasks import check_batch, check_inner_loop
+from .tasks import check_batch, check_inner_loop, check_rate, rate
 
 
 def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
@@ -20,7 +20,9 @@ def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
         model: Anything with ``gradient(theta, x, y)``.
         theta: The start, ``(n_params,)``, or one start per task, ``(n_tasks, n_params)``.
         tasks: A batch of tasks.
-        alpha: Inner learning rate, positive.
+        alpha: Inner learning rate, a positive number; or learned rates: one per parameter,
+            ``(n_params,)``, or one row per step, ``(n_steps, 1)`` or ``(n_steps, n_params)``,
+            whose last row serves all further steps.
         n_inner_steps: Number of inner steps, at least 0.
 
     Returns:
@@ -55,7 +57,7 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
         model: Anything with ``loss``, ``gradient`` and ``hvp``.
         theta: The shared start, ``(n_params,)``.
         tasks: A batch of tasks.
-        alpha: Inner learning rate, positive.
+        alpha: Inner learning rate, as in :func:`adapt`.
         n_inner_steps: Number of inner steps, at least 0.
 
     Returns:
@@ -71,8 +73,8 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     """
     path = _inner_path(model, theta, tasks, alpha, n_inner_steps)
     meta_loss, v = _query(model, path[-1], tasks)
-    for theta_k in reversed(path[:-1]):
-        v = v - alpha * model.hvp(theta_k, v, tasks.x_support, tasks.y_support)  # (3.6)
+    for k in reversed(range(n_inner_steps)):
+        v = v - model.hvp(path[k], rate(alpha, k) * v, tasks.x_support, tasks.y_support)  # (3.6)
     return meta_loss, v.mean(axis=0)  # (3.7)
 
 
@@ -92,14 +94,31 @@ def fomaml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
 def reptile_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     """Reptile: the mean of ``(theta - theta_prime) / alpha``; queries are only scored.
 
-    Arguments, answer and errors are those of :func:`maml_gradient`.
+    Arguments, answer and errors are those of :func:`maml_gradient`; ``alpha`` is a number.
 
     Source:
         Nichol, Achiam, Schulman (2018), *On first-order meta-learning algorithms*.
     """
+    check_rate("alpha", alpha)
     theta_prime = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
     meta_loss = model.loss(theta_prime, tasks.x_query, tasks.y_query).mean()
     return meta_loss, (theta - theta_prime.mean(axis=0)) / alpha  # (3.18)
+
+
+def anil_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+    """ANIL, 'almost no inner loop': MAML whose inner loop moves the last layer only.
+
+    The outer loop still trains all of ``theta``. To adapt as ANIL does, give :func:`adapt` the
+    rates ``alpha * model.head``.
+
+    Arguments, answer and errors are those of :func:`maml_gradient`; ``model.head`` says which
+    entries of ``theta`` are the last layer's.
+
+    Source:
+        Raghu et al. (2020), *Rapid learning or feature reuse?*, section 4.
+    """
+    rates = alpha * model.head.astype(theta.dtype)  # (5.1)
+    return maml_gradient(model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps)
 
 
 def joint_gradient(model, theta, tasks, *, alpha=None, n_inner_steps=0):
@@ -125,13 +144,13 @@ def joint_gradient(model, theta, tasks, *, alpha=None, n_inner_steps=0):
 def _inner_path(model, theta, tasks, alpha, n_inner_steps):
     """``[theta_0, ..., theta_K]``, each ``(n_tasks, n_params)``."""
     check_batch(tasks)
-    check_inner_loop(alpha, n_inner_steps)
+    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
     theta_k = np.broadcast_to(_check_theta(theta), (tasks.n_tasks, theta.shape[-1]))
     path = [theta_k]
     with np.errstate(over="ignore", invalid="ignore"):  # reported just below
-        for _ in range(n_inner_steps):
+        for k in range(n_inner_steps):
             gradient = model.gradient(theta_k, tasks.x_support, tasks.y_support)
-            theta_k = theta_k - alpha * gradient  # (3.2)
+            theta_k = theta_k - rate(alpha, k) * gradient  # (3.2)
             path.append(theta_k)
     _check_convergence(theta_k, alpha, n_inner_steps)
     return path
@@ -155,5 +174,9 @@ def _check_convergence(theta_prime, alpha, n_inner_steps):
     if not finite.all():
         raise FloatingPointError(
             f"the inner loop diverged on {np.sum(~finite)} of {finite.size} tasks within "
-            f"{n_inner_steps} steps: alpha = {alpha} is too large"
+            f"{n_inner_steps} steps: alpha = {_shown(alpha)} is too large"
         )
+
+
+def _shown(alpha):
+    return alpha if np.ndim(alpha) == 0 else f"{np.min(alpha):.3g} to {np.max(alpha):.3g}"

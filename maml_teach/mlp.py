@@ -107,6 +107,12 @@ class MLP:
         return sum((n_in + 1) * n_out for n_in, n_out in self._shapes)
 
     @property
+    def head(self):
+        """Which entries of ``theta`` belong to the last layer, ``(n_params,)`` of bool."""
+        n_in, n_out = self._shapes[-1]
+        return np.arange(self.n_params) >= self.n_params - (n_in + 1) * n_out
+
+    @property
     def _shapes(self):
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 

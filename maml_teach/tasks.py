@@ -92,19 +92,51 @@ def check_batch(tasks):
         )
 
 
-def check_inner_loop(alpha, n_inner_steps):
-    """Require an inner rate and a number of inner steps that mean something.
+def rate(alpha, k):
+    """The rate of inner step ``k``: ``alpha``, or its row ``k`` if it is a table of steps.
+
+    The last row of a table serves all further steps.
+    """
+    return alpha if np.ndim(alpha) < 2 else alpha[min(k, len(alpha) - 1)]
+
+
+def check_rate(name, value):
+    """Require a positive finite number.
 
     Raises:
-        ValueError: If ``alpha`` is not a positive finite number, or ``n_inner_steps`` is not an
+        ValueError: If it is none; ``name`` says which argument it was.
+    """
+    if not np.isscalar(value) or isinstance(value, str) or not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a positive finite number, got {value!r}")
+
+
+def check_inner_loop(alpha, n_inner_steps, n_params):
+    """Require inner rates and a number of inner steps that mean something.
+
+    Raises:
+        ValueError: If ``alpha`` is neither a positive finite number nor an array of finite rates,
+            ``(n_params,)`` or ``(n_steps, 1 or n_params)``, or if ``n_inner_steps`` is not an
             integer of at least 0.
     """
-    if not np.isscalar(alpha) or isinstance(alpha, str) or not 0 < alpha < float("inf"):
-        raise ValueError(f"alpha must be a positive finite number, got {alpha!r}")
+    if np.ndim(alpha) == 0:
+        check_rate("alpha", alpha)
+    else:
+        _check_rates(alpha, n_params)
     if isinstance(n_inner_steps, bool) or not isinstance(n_inner_steps, int | np.integer):
         raise ValueError(f"n_inner_steps must be an integer, got {n_inner_steps!r}")
     if n_inner_steps < 0:
         raise ValueError(f"n_inner_steps must be at least 0, got {n_inner_steps}")
+
+
+def _check_rates(alpha, n_params):
+    shape = tuple(np.shape(alpha))
+    if len(shape) > 2 or shape[-1] not in (1, n_params) or shape[0] == 0:
+        raise ValueError(
+            f"alpha has shape {shape}; expected a number, one rate per parameter "
+            f"({n_params},), or one row per step (n_steps, 1 or {n_params})"
+        )
+    if not bool((abs(alpha) < float("inf")).all()):
+        raise ValueError("alpha must be finite, but holds nan or inf")
 
 
 @dataclass(frozen=True)

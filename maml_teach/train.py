@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import trange
 
 from . import maml
-from .tasks import check_inner_loop
+from .tasks import check_inner_loop, check_rate, rate
 
 
 def _sgd(theta, gradient, moments, beta, n_steps):
@@ -58,9 +58,9 @@ class MetaConfig:
     optimizer: str = "adam"
 
     def __post_init__(self):
-        check_inner_loop(self.alpha, self.n_inner_steps)
-        if not 0 < self.beta < float("inf"):
-            raise ValueError(f"beta must be a positive finite number, got {self.beta!r}")
+        check_rate("alpha", self.alpha)
+        check_rate("beta", self.beta)
+        check_inner_loop(self.alpha, self.n_inner_steps, n_params=1)
         for name in ("n_tasks", "n_shots", "n_queries", "n_meta_steps"):
             if not isinstance(getattr(self, name), int | np.integer) or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a positive integer, got {getattr(self, name)!r}")
@@ -244,9 +244,9 @@ def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
         model: A model with ``loss`` (and ``gradient`` for the NumPy ``adapt``).
         theta: The start, ``(n_params,)``. It is not changed.
         tasks: A batch of at least two test tasks.
-        alpha: Inner learning rate.
+        alpha: Inner learning rate or learned rates, as in ``maml.adapt``.
         n_inner_steps: Number of steps to follow, at least 0.
-        adapt: ``maml.adapt`` or ``maml_torch.adapt``.
+        adapt: ``maml.adapt``, ``maml_torch.adapt``, or one that takes the same arguments.
 
     Returns:
         An :class:`Evaluation`. A task that diverges has infinite losses from there on, and the
@@ -255,7 +255,7 @@ def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
     Raises:
         ValueError: If an argument is wrong, or there are fewer than two tasks.
     """
-    check_inner_loop(alpha, n_inner_steps)
+    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
     if tasks.n_tasks < 2:
         raise ValueError(f"tasks must hold at least 2 tasks for an interval, got {tasks.n_tasks}")
     losses = np.full((tasks.n_tasks, n_inner_steps + 1), np.inf)
@@ -269,7 +269,7 @@ def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
         if k == n_inner_steps or not alive.size:
             break
         followed, theta_k, tasks = followed[alive], theta_k[alive], tasks.select(alive)
-        theta_k = adapt(model, theta_k, tasks, alpha=alpha, n_inner_steps=1)
+        theta_k = adapt(model, theta_k, tasks, alpha=rate(alpha, k), n_inner_steps=1)
     return Evaluation(losses)
 
 

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CHAPTERS = {"2": "algorithm", "3": "derivation"}  # chapter number, as the site counts them
+CHAPTERS = {
+    "2": "algorithm",
+    "3": "derivation",
+    "5": "family",
+}  # chapter number, as the site counts them
 CITED = {
     "2.3": "eq-alg-outer",
     "3.1": "eq-objective",
@@ -25,6 +29,13 @@ CITED = {
     "3.16": "eq-r-backprop",
     "3.17": "eq-fomaml",
     "3.18": "eq-reptile",
+    "5.1": "eq-anil",
+    "5.3": "eq-vector-walk",
+    "5.4": "eq-rate-gradient",
+    "5.5": "eq-multi-step",
+    "5.6": "eq-multi-step-walk",
+    "5.7": "eq-spring",
+    "5.8": "eq-implicit",
 }
 
 
@@ -56,5 +67,5 @@ def test_every_number_in_the_package_is_a_known_equation():
 
 
 def test_every_equation_of_the_package_names_its_test():
-    checked = numbers((ROOT / "tests" / "test_gradients.py").read_text())
-    assert {n for n in CITED if n.startswith("3.")} <= checked
+    ladder = [(ROOT / "tests" / f"test_{name}.py").read_text() for name in ("gradients", "family")]
+    assert {n for n in CITED if n[0] in "35"} <= numbers("".join(ladder))

@@ -13,9 +13,13 @@ PACKAGE = Path(maml_teach.__file__).parent
 ALLOWED = {
     "tasks": set(),
     "mlp": set(),
-    "checks": set(),
+    "checks": {"tasks", "diagnosis"},
+    "diagnosis": set(),
     "maml": {"tasks"},
-    "maml_torch": {"tasks"},
+    "family": {"tasks", "maml"},
+    "mlp_torch": set(),
+    "maml_torch": {"tasks", "mlp_torch"},
+    "family_torch": {"tasks", "maml_torch"},
     "train": {"tasks", "maml"},
 }
 
@@ -32,7 +36,9 @@ def test_modules_import_only_what_lies_below(module):
     assert found <= ALLOWED[module]
 
 
-@pytest.mark.parametrize("module", ["maml", "mlp", "train", "checks", "widgets", "plotting"])
+@pytest.mark.parametrize(
+    "module", ["maml", "family", "mlp", "train", "checks", "widgets", "plotting"]
+)
 def test_torch_is_loaded_only_by_the_torch_engine(module):
     heavy = {"torch"} if module in ("widgets", "plotting") else {"torch", "matplotlib", "anywidget"}
     code = f"import sys, maml_teach.{module}; print(*({heavy!r} & set(sys.modules)))"

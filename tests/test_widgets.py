@@ -10,10 +10,10 @@ import pytest
 from maml_teach import widgets
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Lines, Task
-from maml_teach.widgets import Playground, TwoLoops, bundle
+from maml_teach.widgets import FamilyMap, GradientGap, MetaLandscape, Playground, TwoLoops, bundle
 
 N_PARAMS = MLP((1, 40, 40, 1)).n_params
-FIGURES = ["playground", "two_loops"]
+FIGURES = ["playground", "two_loops", "landscape", "gradient_gap", "family_map", "flip"]
 
 
 def starts(n=3):
@@ -21,6 +21,10 @@ def starts(n=3):
     return {
         name: rng.normal(size=N_PARAMS) for name in ("random", "pretrained", "maml", "mine")[:n]
     }
+
+
+def one_task():
+    return widgets.gradient_gap.sinusoid_batches(n_batches=1, n_tasks=1)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -40,7 +44,16 @@ def test_bundle_refuses_unknown_figures():
         bundle("maths")
 
 
-@pytest.mark.parametrize("figure", [Playground(starts()), TwoLoops()])
+@pytest.mark.parametrize(
+    "figure",
+    [
+        Playground(starts()),
+        TwoLoops(),
+        MetaLandscape(),
+        GradientGap(starts(), one_task()),
+        FamilyMap.from_package(),
+    ],
+)
 def test_front_end_travels_as_text(figure):
     assert figure._esm.endswith("export default { render };\n")
     assert ".maml-figure" in figure._css

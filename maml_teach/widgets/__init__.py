@@ -5,7 +5,21 @@ in JupyterLab, and the same module runs on the static pages of the book with no 
 """
 
 from .base import bundle
+from .family_map import FamilyMap
+from .flip import Case, FlipMistake, Outcome
+from .gradient_gap import GradientGap
+from .landscape import MetaLandscape
 from .playground import Playground
 from .two_loops import TwoLoops
 
-__all__ = ["Playground", "TwoLoops", "bundle"]
+__all__ = [
+    "Case",
+    "FamilyMap",
+    "FlipMistake",
+    "GradientGap",
+    "MetaLandscape",
+    "Outcome",
+    "Playground",
+    "TwoLoops",
+    "bundle",
+]

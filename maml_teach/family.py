@@ -1,0 +1,275 @@
+"""The family of MAML: learned rates (Meta-SGD, MAML++) and implicit gradients (iMAML), in NumPy.
+
+Each function is ``maml.maml_gradient`` with a few lines changed; compare them side by side.
+FOMAML, Reptile and ANIL differ by one line and stand in ``maml``.
+"""
+
+import numpy as np
+
+from .maml import _check_convergence, _inner_path, _query, adapt
+from .tasks import check_rate, rate
+
+
+def meta_sgd_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+    r"""Meta-SGD: the inner rates are learned too, one per parameter.
+
+    .. math:: v_k = v_{k+1} - H_k (\alpha \odot v_{k+1}), \qquad
+              \nabla_\alpha F = -\sum_k v_{k+1} \odot g_k
+
+    Args:
+        model: Anything with ``loss``, ``gradient`` and ``hvp``.
+        theta: The shared start, ``(n_params,)``.
+        tasks: A batch of tasks.
+        alpha: The rates, ``(n_params,)``; they may be negative.
+        n_inner_steps: Number of inner steps, at least 0.
+
+    Returns:
+        ``(meta_loss, gradient, alpha_gradient)``; both gradients are ``(n_params,)``.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Li et al. (2017), *Meta-SGD*, Algorithm 1; there with one inner step.
+    """
+    alpha = _check_vector(alpha, theta)
+    path = _inner_path(model, theta, tasks, alpha, n_inner_steps)
+    meta_loss, v = _query(model, path[-1], tasks)
+    alpha_gradient = np.zeros_like(v)
+    for theta_k in reversed(path[:-1]):
+        g = model.gradient(theta_k, tasks.x_support, tasks.y_support)
+        alpha_gradient = alpha_gradient - v * g  # (5.4)
+        v = v - model.hvp(theta_k, alpha * v, tasks.x_support, tasks.y_support)  # (5.3)
+    return meta_loss, v.mean(axis=0), alpha_gradient.mean(axis=0)
+
+
+def maml_plus_plus_gradient(model, theta, tasks, *, alpha, n_inner_steps, step_weights):
+    r"""Two parts of MAML++: one learned rate per step, and a loss after every step.
+
+    .. math:: F(\theta, \alpha) = \frac1T \sum_i \sum_{k=1}^{K} w_k L^Q_i(\theta_{i,k})
+
+    Not here are its rates per layer, annealed order of derivatives, batch norm per step and
+    cosine schedule.
+
+    Args:
+        model: Anything with ``loss``, ``gradient`` and ``hvp``.
+        theta: The shared start, ``(n_params,)``.
+        tasks: A batch of tasks.
+        alpha: The rates, one row per step, ``(n_inner_steps, 1)``.
+        n_inner_steps: Number of inner steps, at least 1.
+        step_weights: ``w_1 ... w_K``, the weight of the query loss after each step,
+            ``(n_inner_steps,)``. The paper starts from equal weights and lets all but the last
+            go to zero; ``(0, ..., 0, 1)`` is MAML's objective.
+
+    Returns:
+        ``(meta_loss, gradient, alpha_gradient)``: the weighted loss, ``(n_params,)`` and
+        ``(n_inner_steps, 1)``.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Antoniou et al. (2019), *How to train your MAML*, section 4: multi-step loss, and learned
+        rates per step.
+    """
+    step_weights = _check_steps(alpha, step_weights, n_inner_steps)
+    path = _inner_path(model, theta, tasks, alpha, n_inner_steps)
+    meta_loss, v, alpha_gradient = 0.0, 0.0, np.empty_like(alpha)
+    for k in reversed(range(n_inner_steps)):
+        loss, query_gradient = _query(model, path[k + 1], tasks)
+        meta_loss = meta_loss + step_weights[k] * loss  # (5.5)
+        v = v + step_weights[k] * query_gradient
+        g = model.gradient(path[k], tasks.x_support, tasks.y_support)
+        alpha_gradient[k] = -np.sum(v * g, axis=-1).mean()
+        v = v - model.hvp(path[k], alpha[k] * v, tasks.x_support, tasks.y_support)  # (5.6)
+    return meta_loss, v.mean(axis=0), alpha_gradient
+
+
+def imaml_adapt(model, theta, tasks, *, alpha, n_inner_steps=1, lam, anchor=None):
+    r"""The inner loop of iMAML: gradient descent that a spring ties to the start.
+
+    .. math:: \theta_{k+1} = \theta_k - \alpha (g_k + \lambda (\theta_k - \theta))
+
+    Args:
+        model: Anything with ``gradient(theta, x, y)``.
+        theta: Where to start, ``(n_params,)`` or ``(n_tasks, n_params)``.
+        tasks: A batch of tasks.
+        alpha: Inner learning rate, as in ``maml.adapt``.
+        n_inner_steps: Number of inner steps, at least 0.
+        lam: Strength of the spring, the paper's lambda, positive.
+        anchor: Where the spring is fixed, ``(n_params,)``; ``theta`` unless given. (To take up
+            an inner loop half way, ``theta`` is where it is and ``anchor`` where it began.)
+
+    Returns:
+        ``theta_prime``, ``(n_tasks, n_params)``.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Rajeswaran et al. (2019), *Meta-learning with implicit gradients*: the proximal term.
+    """
+    check_rate("lam", lam)
+    theta_k = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=0)  # checks, and task axis
+    anchor = theta if anchor is None else anchor
+    with np.errstate(over="ignore", invalid="ignore"):  # reported just below
+        for k in range(n_inner_steps):
+            gradient = model.gradient(theta_k, tasks.x_support, tasks.y_support)
+            theta_k = theta_k - rate(alpha, k) * (gradient + lam * (theta_k - anchor))  # (5.7)
+    _check_convergence(theta_k, alpha, n_inner_steps)
+    return theta_k
+
+
+def imaml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1, lam, n_cg_steps=5):
+    r"""iMAML: the meta-gradient from where the inner loop ends, whatever way it took there.
+
+    .. math:: v = \Bigl(I + \frac1\lambda H(\theta')\Bigr)^{-1} \nabla L^Q(\theta')
+
+    solved by conjugate gradients. It is the exact gradient of the meta-loss where the inner loop
+    has converged; memory and time of the way back do not depend on ``n_inner_steps``.
+
+    Args:
+        model: Anything with ``loss``, ``gradient`` and ``hvp``.
+        theta: The shared start, ``(n_params,)``.
+        tasks: A batch of tasks.
+        alpha: Inner learning rate.
+        n_inner_steps: Number of inner steps, at least 0.
+        lam: Strength of the spring, positive. It must exceed the most negative curvature of the
+            support losses for the solution to be a minimum.
+        n_cg_steps: Most steps of conjugate gradients, at least 1.
+
+    Returns:
+        ``(meta_loss, gradient)``, as ``maml.maml_gradient``.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Rajeswaran et al. (2019), *Meta-learning with implicit gradients*, Lemma 1 and
+        Algorithm 2.
+    """
+    settings = {"alpha": alpha, "n_inner_steps": n_inner_steps, "lam": lam}
+    theta_prime = imaml_adapt(model, theta, tasks, **settings)
+    meta_loss, query_gradient = _query(model, theta_prime, tasks)
+
+    def product(v):
+        return v + model.hvp(theta_prime, v, tasks.x_support, tasks.y_support) / lam
+
+    v = conjugate_gradient(product, query_gradient, n_cg_steps)  # (5.8)
+    return meta_loss, v.mean(axis=0)
+
+
+def conjugate_gradient(product, b, n_steps):
+    """Solve ``A x = b`` for each row of ``b`` by conjugate gradients, all rows side by side.
+
+    A row stops where it is solved, or where ``A`` is found not to be positive definite (a
+    direction of negative curvature): it keeps what it has, or ``b`` if that is the first step.
+
+    Args:
+        product: Maps rows ``p`` to ``A p``, ``(n_rows, n)`` to ``(n_rows, n)``; ``A`` symmetric,
+            each row may have its own.
+        b: Right-hand sides, ``(n_rows, n)``.
+        n_steps: Most steps, at least 1. In exact arithmetic ``n`` suffice.
+
+    Returns:
+        ``x``, ``(n_rows, n)``.
+
+    Raises:
+        ValueError: If ``n_steps`` is not a positive integer.
+
+    Source:
+        Hestenes and Stiefel (1952); the rule for negative curvature is that of Newton-CG,
+        Nocedal and Wright (2006), Algorithm 7.1.
+
+    >>> A = np.array([[4.0, 1.0], [1.0, 3.0]])
+    >>> conjugate_gradient(lambda p: p @ A, np.array([[1.0, 2.0]]), n_steps=2).round(4)
+    array([[0.0909, 0.6364]])
+    """
+    if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
+        raise ValueError(f"n_steps must be a positive integer, got {n_steps!r}")
+    x, residual, p = np.zeros_like(b), b, b
+    rr = _dot(residual, residual)
+    going, tiny = rr > 0, np.finfo(b.dtype).eps ** 2 * rr
+    for step in range(n_steps):
+        Ap = product(p)
+        curvature = _dot(p, Ap)
+        if step == 0:
+            x = np.where(curvature > 0, x, b)
+        going = going & (curvature > 0) & (rr > tiny)
+        length = np.where(going, rr / np.where(going, curvature, 1), 0)
+        x, residual = x + length * p, residual - length * Ap
+        rr, before = _dot(residual, residual), rr
+        p = residual + np.where(going, rr / np.where(going, before, 1), 0) * p
+    return x
+
+
+def learn_rates(gradient, first_rates):
+    """A gradient in theta and rates as a gradient in one flat vector, for ``train.meta_train``.
+
+    The vector holds ``theta``, then the rates as multiples of their first values, row by row: one
+    outer rate then suits both, where Adam would move a rate of 0.01 and a weight of 1 by the same
+    amount. :func:`join_rates` makes the vector, :func:`split_rates` takes it apart.
+
+    Args:
+        gradient: :func:`meta_sgd_gradient`, or :func:`maml_plus_plus_gradient` with its
+            ``step_weights`` given by ``functools.partial``.
+        first_rates: The rates that training starts from, none of them zero.
+
+    Returns:
+        A function ``(model, vector, tasks, *, alpha, n_inner_steps) -> (meta_loss, gradient)``;
+        it takes the rates from the vector and leaves ``alpha`` alone.
+
+    Raises:
+        ValueError: If a first rate is zero.
+    """
+    if not np.all(first_rates):
+        raise ValueError("first_rates must not hold a zero: they are the units of the rates")
+
+    def joined_gradient(model, vector, tasks, *, alpha, n_inner_steps):
+        theta, rates = split_rates(vector, first_rates)
+        meta_loss, in_theta, in_rates = gradient(
+            model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps
+        )
+        return meta_loss, np.concatenate([in_theta, (first_rates * in_rates).ravel()])
+
+    return joined_gradient
+
+
+def join_rates(theta, first_rates):
+    """The flat vector that training starts from: ``theta``, then a one for each rate."""
+    return np.concatenate([theta, np.ones(first_rates.size, theta.dtype)])
+
+
+def split_rates(vector, first_rates):
+    """``(theta, rates)`` of a vector of :func:`learn_rates`."""
+    theta, multiples = np.split(vector, [vector.size - first_rates.size])
+    return theta, first_rates * multiples.reshape(first_rates.shape)
+
+
+def _dot(x, y):
+    return np.sum(x * y, axis=-1, keepdims=True)
+
+
+def _check_vector(alpha, theta):
+    if np.shape(alpha) != np.shape(theta):
+        raise ValueError(
+            f"alpha has shape {np.shape(alpha)}; expected one rate per parameter, {np.shape(theta)}"
+        )
+    return alpha
+
+
+def _check_steps(alpha, step_weights, n_inner_steps):
+    if np.shape(alpha) != (n_inner_steps, 1) or n_inner_steps < 1:
+        raise ValueError(
+            f"alpha has shape {np.shape(alpha)}; expected one row per step, ({n_inner_steps}, 1)"
+        )
+    step_weights = np.asarray(step_weights, dtype=float)
+    if step_weights.shape != (n_inner_steps,) or not np.isfinite(step_weights).all():
+        raise ValueError(
+            f"step_weights must be {n_inner_steps} finite numbers, got {step_weights!r}"
+        )
+    return step_weights.tolist()  # plain numbers leave the dtype of arrays alone
