@@ -48,16 +48,20 @@ def mount_html(model_id):
     )
 
 
-def replacement(raw, models):
+def model_of(raw):
+    """Identifier of the widget that a view shows."""
+    return json.loads(VIEW.search(raw.astext())[1])["model_id"]
+
+
+def replacement(model_id, models):
     """The node that stands for a widget view on a static page."""
-    model_id = json.loads(VIEW.search(raw.astext())[1])["model_id"]
     if model_id in models:
         return nodes.raw("", mount_html(model_id), format="html")
     return nodes.paragraph("", NO_KERNEL, classes=["figure-note"])
 
 
 def place_figures(app, doctree):
-    """Replace every widget view, and embed the state of the widgets that can live."""
+    """Replace every widget view, and embed the state of the widgets that can live and are shown."""
     docname = app.env.docname
     scripts = NbMetadataCollector.get_js_files(app.env, docname)
     if STATE_KEY not in scripts:
@@ -65,10 +69,11 @@ def place_figures(app, doctree):
     uri, attributes = scripts.pop(STATE_KEY)
     embedded = json.loads(attributes["body"])
     models = {key: m for key, m in embedded["state"].items() if m["state"].get("_esm")}
-    for raw in [
-        node for node in doctree.findall(nodes.raw) if VIEW.search(node.astext())
-    ]:
-        raw.replace_self(replacement(raw, models))
+    views = [node for node in doctree.findall(nodes.raw) if VIEW.search(node.astext())]
+    shown = {model_of(raw) for raw in views}
+    models = {key: model for key, model in models.items() if key in shown}
+    for raw in views:
+        raw.replace_self(replacement(model_of(raw), models))
     if models:
         body = json.dumps(embedded | {"state": models}).replace("</", "<\\/")
         NbMetadataCollector.add_js_file(
