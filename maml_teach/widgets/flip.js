@@ -124,7 +124,7 @@ class CodePanel {
     const { verdict, value } = shown[VERSIONS[planted]];
     this.verdict.replaceChildren();
     element(this.verdict, "strong", { text: `${planted ? "✗ Caught" : "✓ Passes"}: ` });
-    element(this.verdict, "span", { text: verdict });
+    element(this.verdict, "span", { text: verdict.replace(/^(passed|failed): /, "") });
     element(this.verdict, "small", { text: `${shown.value_label}: ${tidy(value)}` });
     this.box.classList.toggle("mf-planted", planted);
   }

@@ -4,7 +4,9 @@ import statistics
 
 import pytest
 
-FIGURE_PAGES = ("book/concepts.html", "book/algorithm.html")
+FIGURE_PAGES = tuple(
+    f"book/{name}.html" for name in ("concepts", "algorithm", "derivation", "family", "mistakes")
+)
 KEYS = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")
 STATE = 'script[type="application/vnd.jupyter.widget-state+json"]'
 
