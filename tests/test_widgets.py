@@ -10,10 +10,26 @@ import pytest
 from maml_teach import widgets
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Lines, Task
-from maml_teach.widgets import FamilyMap, GradientGap, MetaLandscape, Playground, TwoLoops, bundle
+from maml_teach.widgets import (
+    FamilyMap,
+    GradientGap,
+    MetaLandscape,
+    Playground,
+    Training,
+    TwoLoops,
+    bundle,
+)
 
 N_PARAMS = MLP((1, 40, 40, 1)).n_params
-FIGURES = ["playground", "two_loops", "landscape", "gradient_gap", "family_map", "flip"]
+FIGURES = [
+    "playground",
+    "two_loops",
+    "landscape",
+    "gradient_gap",
+    "family_map",
+    "flip",
+    "training",
+]
 
 
 def starts(n=3):
@@ -52,6 +68,7 @@ def test_bundle_refuses_unknown_figures():
         MetaLandscape(),
         GradientGap(starts(), one_task()),
         FamilyMap.from_package(),
+        Training(),
     ],
 )
 def test_front_end_travels_as_text(figure):

@@ -10,6 +10,7 @@ from .flip import Case, FlipMistake, Outcome
 from .gradient_gap import GradientGap
 from .landscape import MetaLandscape
 from .playground import Playground
+from .training import Training
 from .two_loops import TwoLoops
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MetaLandscape",
     "Outcome",
     "Playground",
+    "Training",
     "TwoLoops",
     "bundle",
 ]

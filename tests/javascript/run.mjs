@@ -31,6 +31,11 @@ const wrapped = {
     return Array.from({ length: count }, next);
   },
   metaQuadratic: (net, tasks, inner) => maths.quadratic((p) => maths.metaLoss(net, p, tasks, inner)),
+  curveOf: (losses) => {
+    const curve = modules.training.newCurve();
+    modules.training.addLosses(curve, losses);
+    return curve;
+  },
   sinePoints: (settings) => modules.playground.supportPoints(settings, Math.sin),
 };
 
