@@ -11,15 +11,34 @@ import pytest
 
 from maml_teach.widgets.base import HERE
 
-RUNNER = Path(__file__).parent / "javascript" / "run.mjs"
+JAVASCRIPT = Path(__file__).parent / "javascript"
+RUNNER = JAVASCRIPT / "run.mjs"
+
+
+def missing(what):
+    """Skip, or fail where continuous integration promises that nothing is missing."""
+    if "CI" in os.environ:
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+def npm_file(path):
+    """A file of the packages in javascript/package.json, installed at first need."""
+    file = JAVASCRIPT / "node_modules" / path
+    if not file.exists():
+        if shutil.which("npm") is None:
+            missing(f"npm is not installed, and {path} comes from it")
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=JAVASCRIPT, capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            missing(f"npm could not install {path}: {done.stderr.strip()[-300:]}")
+    return file
 
 
 def run_node(cases):
     """Answers of a list of (module, function, arguments), all in one run of node."""
     if shutil.which("node") is None:
-        if "CI" in os.environ:
-            pytest.fail("node is not installed")
-        pytest.skip("node is not installed")
+        missing("node is not installed")
     request = [dict(zip(("module", "function", "arguments"), case, strict=True)) for case in cases]
     done = subprocess.run(
         ["node", RUNNER, HERE],

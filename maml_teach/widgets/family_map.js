@@ -107,7 +107,8 @@ class MapPanel {
     const { alphas, betas, nMetaSteps } = source;
     const note = `after ${nMetaSteps.toLocaleString("en")} outer steps`;
     const parts = panel(parent, { title: "MSE", note, className: "mf-map" }, mapOptions(alphas, betas), redraw);
-    Object.assign(this, { plot: parts.plot, title: parts.box.querySelector("b") });
+    this.plot = parts.plot;
+    this.title = parts.box.querySelector("b");
     const hatch = makeHatch(this.plot.svg);
     this.cells = alphas.map((alpha, i) =>
       betas.map((beta, j) => this.makeCell(hatch, () => onChoose({ alpha: alphas[i], beta: betas[j] }))),
@@ -169,9 +170,11 @@ function placeRect(node, x, y, width, height) {
   for (const [name, value] of Object.entries({ x, y, width, height })) node.setAttribute(name, value.toFixed(1));
 }
 
+/** @param {number[]} centre */
 const crossAt = ([x, y], r) => `M${x - r} ${y - r}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}`;
 
 /** A five-pointed star. */
+/** @param {number[]} centre */
 function star([x, y], r) {
   const corners = Array.from({ length: 10 }, (_, k) => {
     const [size, turn] = [k % 2 ? 0.42 * r : r, (k * Math.PI) / 5];
@@ -210,7 +213,8 @@ class CurvesPanel {
   constructor(parent, source, onChoose, redraw) {
     const heading = { title: "Training", note: `dashed: ${formatLoss(LEARNS * source.reference)}` };
     const parts = panel(parent, heading, curveOptions(source), redraw);
-    Object.assign(this, { plot: parts.plot, title: parts.box.querySelector("b") });
+    this.plot = parts.plot;
+    this.title = parts.box.querySelector("b");
     this.level = svgElement(this.plot.area, "path", { class: "mf-level" });
     this.series = source.names.map((name, k) => this.makeSeries(name, k, () => onChoose({ algorithm: name })));
   }
@@ -357,7 +361,7 @@ function gridSlider(parent, state, { trait, label, values }) {
   const ends = { min: values[0], max: values.at(-1), step: 0.0001, log: true, digits: 4 };
   const snapping = {
     ...state,
-    set: ({ [trait]: value }) => state.set({ [trait]: values[nearest(values, value)] }),
+    set: (change) => state.set({ [trait]: values[nearest(values, change[trait])] }),
   };
   const row = slider(parent, snapping, { trait, label, ...ends });
   // One press of an arrow key is one value of the grid. A little less, or the last one is lost.

@@ -141,7 +141,8 @@ class OutcomePanel {
       y: { min: 0, max: 1, ticks: [] },
     };
     const made = panel(parent, { title: "What it does" }, options, redraw);
-    Object.assign(this, { plot: made.plot, note: made.note });
+    this.plot = made.plot;
+    this.note = made.note;
     this.truth = svgElement(this.plot.area, "path", { class: "mf-truth" });
     this.ghost = svgElement(this.plot.area, "g", { class: "mf-ghost" });
     this.live = svgElement(this.plot.area, "g");

@@ -132,6 +132,7 @@ function valley(tasks, inner, left, right) {
   return (left + right) / 2;
 }
 
+/** @type {[string, (share: number) => boolean][]} */
 const ZONES = [
   ["closer", (share) => share < 1],
   ["solved", (share) => share === 1],
@@ -173,6 +174,10 @@ const CROSS = "M-7 -2.2H-2.2V-7H2.2V-2.2H7V2.2H2.2V7H-2.2V2.2H-7Z";
 
 const drawable = (value) =>
   Number.isFinite(value) ? Math.max(-FAR_OFF, Math.min(FAR_OFF, value)) : FAR_OFF;
+/**
+ * @param {(x: number) => number} f
+ * @param {number[]} ends
+ */
 const sampled = (f, [low, high], n) =>
   Array.from({ length: n + 1 }, (_, k) => low + ((high - low) * k) / n).map((x) => [x, drawable(f(x))]);
 
@@ -402,7 +407,8 @@ class Arrivals {
   constructor(parent, redraw) {
     const heading = { title: "How much of a move of θ arrives at θ′", className: "mf-arrivals" };
     const made = panel(parent, heading, arrivalOptions(), redraw);
-    Object.assign(this, { box: made.box, plot: made.plot });
+    this.box = made.box;
+    this.plot = made.plot;
     this.zone = svgElement(this.plot.area, "rect", { class: "mf-danger" });
     this.lines = svgElement(this.plot.area, "path", { class: "mf-limit" });
     this.ground = svgElement(this.plot.area, "path", { class: "mf-ground" });
@@ -469,12 +475,15 @@ class Arrivals {
 const AROUND = [[0, -10], [0, 18], [1, 4], [-1, 4], [1, -10], [-1, -10], [-1, 18]]; // widths, pixels
 
 /** The first place around a dot where a label of that width meets no other; kept off the edges. */
+/** @param {number[]} wish */
 function freeSpot([x, y], width, placed, { left, top, width: room, height }) {
   const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
   const u0 = clamp(x, left + width / 2, left + room - width / 2);
   const v0 = clamp(y, top + 22, top + height - 22);
   const spots = AROUND.map(([across, down]) => [u0 + across * width, v0 + down]);
+  /** @param {number[]} spot */
   const inside = ([u]) => u >= left + width / 2 && u <= left + room - width / 2;
+  /** @param {number[]} spot */
   const free = ([u, v]) => placed.every(([a, b]) => Math.abs(a - u) >= width - 4 || Math.abs(b - v) >= 13);
   return spots.find((spot) => inside(spot) && free(spot)) ?? spots[0];
 }
@@ -518,6 +527,7 @@ const brief = (value) =>
   Math.abs(value) < 1000 ? format(value, 3) : Number.isFinite(value) ? short(value) : "infinite";
 const short = (value) => value.toExponential(1).replace("e+", "e").replace("-", "\u2212");
 
+/** @type {[string, (tasks: any, theta: number, inner: any) => number][]} */
 const METHODS = [
   ["FOMAML", fomaml],
   ["collapsed (1 − αH₀)ᴷ", collapsed],
@@ -531,6 +541,7 @@ function gradientTable(parent) {
   const head = element(table, "tr");
   const title = element(head, "th", { scope: "col" });
   for (const text of ["value", "÷ exact"]) element(head, "th", { scope: "col", text });
+  /** @returns {(value: string, note: string) => void} */
   const line = (text) => {
     const row = element(table, "tr");
     element(row, "th", { scope: "row", text });

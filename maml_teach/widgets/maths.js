@@ -14,7 +14,10 @@
  *   a u^2 + b u v + c v^2 + d u + e v + f
  */
 
-/** @returns {Network} */
+/**
+ * @param {"relu"|"tanh"} activation
+ * @returns {Network}
+ */
 export function network(sizes, activation = "relu") {
   const layers = [];
   let offset = 0;
@@ -314,7 +317,12 @@ export function quadratic(evaluate) {
   return { a, b: evaluate([1, 1]) - a - c - d - e - f, c, d, e, f };
 }
 
-export function quadraticValue({ a, b, c, d, e, f }, [u, v]) {
+/**
+ * @param {Quadratic} coefficients
+ * @param {ArrayLike<number>} point
+ */
+export function quadraticValue({ a, b, c, d, e, f }, point) {
+  const [u, v] = [point[0], point[1]];
   return a * u * u + b * u * v + c * v * v + d * u + e * v + f;
 }
 

@@ -90,7 +90,8 @@ class StartPanel {
   constructor(parent, { name }, index, actions) {
     const heading = { title: name, className: `mf-series-${index}` };
     const made = panel(parent, heading, panelOptions(name), actions.redraw);
-    Object.assign(this, { plot: made.plot, mse: made.note });
+    this.plot = made.plot;
+    this.mse = made.note;
     const path = (name) => svgElement(this.plot.area, "path", { class: name });
     this.gap = path("mf-gap");
     this.truth = path("mf-truth");

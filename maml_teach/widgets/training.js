@@ -72,8 +72,12 @@ function blame(theta, tasks) {
   return before < LOST ? "the inner rate α is too large" : "the outer rate β is too large";
 }
 
-/** One outer step on a batch: the run after it and the meta-loss before it. */
-export function metaStep(run, tasks, { algorithm, alpha, beta, n_inner_steps: nInnerSteps }) {
+/**
+ * One outer step on a batch: the run after it and the meta-loss before it.
+ * @param {Record<string, any>} settings
+ */
+export function metaStep(run, tasks, settings) {
+  const { algorithm, alpha, beta, n_inner_steps: nInnerSteps } = settings;
   const { metaLoss, gradient } = GRADIENTS[algorithm](NET, run.theta, tasks, { alpha, nInnerSteps });
   if (!(metaLoss < LOST)) return { metaLoss, run: { ...run, lost: blame(run.theta, tasks) } };
   return { metaLoss, run: { ...adam(run, gradient, beta), lost: "" } };
@@ -157,8 +161,12 @@ export function addLosses(curve, losses) {
 
 const GRID = Float64Array.from({ length: 121 }, (_, k) => -5 + k / 12);
 
-/** What adapting does on one held-out task: predictions and MSE before, after 1 and K steps. */
-function fitOf(theta, { alpha, n_inner_steps: nInnerSteps }, task) {
+/**
+ * What adapting does on one held-out task: predictions and MSE before, after 1 and K steps.
+ * @param {Record<string, any>} settings
+ */
+function fitOf(theta, settings, task) {
+  const { alpha, n_inner_steps: nInnerSteps } = settings;
   const path = innerPath(NET, theta, task, { alpha, nInnerSteps });
   const at = [0, 1, nInnerSteps].map((k) => predict(NET, path[k], GRID));
   const truth = GRID.map(task.curve);
@@ -186,7 +194,8 @@ class FitPanel {
   constructor(parent, run, index, redraw) {
     const heading = { title: `Run ${run.toUpperCase()}`, className: `mf-series-${index}` };
     const made = panel(parent, heading, fitOptions(run), redraw);
-    Object.assign(this, { plot: made.plot, words: made.note });
+    this.plot = made.plot;
+    this.words = made.note;
     const path = (name) => svgElement(this.plot.area, "path", { class: name });
     this.truth = path("mf-truth");
     this.curves = [path("mf-before"), path("mf-first"), path("mf-after")];
@@ -226,7 +235,8 @@ class CurvePanel {
   constructor(parent, redraw) {
     const heading = { title: "Meta-loss while training", note: "log scale", className: "mf-wide" };
     const made = panel(parent, heading, curveOptions(), redraw);
-    Object.assign(this, { plot: made.plot, note: made.note });
+    this.plot = made.plot;
+    this.note = made.note;
     this.series = RUNS.map((_, index) => {
       const group = svgElement(this.plot.area, "g", { class: `mf-series-${index + 1}` });
       const label = { class: `mf-label mf-halo mf-series-${index + 1}`, "text-anchor": "end" };

@@ -17,13 +17,24 @@ export function uniqueId(stem) {
   return `mf-${stem}-${++nIds}`;
 }
 
-/** A new element inside `parent`; `text` is its content, everything else an attribute. */
-export function element(parent, tag, { text, ...attributes } = {}) {
+/**
+ * A new element inside `parent`; `text` is its content, everything else an attribute.
+ * @param {Record<string, any>} given
+ * @returns {any}
+ */
+export function element(parent, tag, given = {}) {
+  const { text, ...attributes } = given;
   const node = document.createElement(tag);
   return finish(parent, node, text, attributes);
 }
 
-export function svgElement(parent, tag, { text, ...attributes } = {}) {
+/**
+ * The same for a drawing.
+ * @param {Record<string, any>} given
+ * @returns {any}
+ */
+export function svgElement(parent, tag, given = {}) {
+  const { text, ...attributes } = given;
   return finish(parent, document.createElementNS(SVG, tag), text, attributes);
 }
 
@@ -85,7 +96,8 @@ export function onNextFrame(draw) {
  * @param {Range} range
  * @returns {{value?: number, message?: string}}
  */
-export function readNumber(text, { min, max, step }) {
+export function readNumber(text, range) {
+  const { min, max, step } = range;
   const value = text.trim() === "" ? NaN : Number(text);
   const whole = step === 1;
   if (Number.isFinite(value) && value >= min && value <= max && (!whole || Number.isInteger(value))) {
@@ -221,7 +233,12 @@ export class Plot {
    * @param {() => void} onResize called after each change of size
    */
   constructor(parent, options, onResize) {
-    Object.assign(this, { ...options, id: uniqueId("plot"), widthOf: 340 });
+    this.id = uniqueId("plot");
+    this.widthOf = 340;
+    this.x = options.x;
+    this.y = options.y;
+    this.height = options.height;
+    this.margin = options.margin;
     this.svg = svgElement(parent, "svg", { role: options.role ?? "group", "aria-label": options.label });
     this.clip = svgElement(svgElement(this.svg, "clipPath", { id: this.id }), "rect");
     this.axes = svgElement(this.svg, "g", { class: "mf-axes", "aria-hidden": "true" });
@@ -274,6 +291,7 @@ export class Plot {
     ]);
   }
 
+  /** @param {ArrayLike<number> & Iterable<number>} point */
   inside([x, y]) {
     const clamp = (value, { min, max }) => Math.max(min, Math.min(max, value));
     return [clamp(x, this.x), clamp(y, this.y)];
@@ -332,7 +350,11 @@ export class Plot {
       .join("");
   }
 
-  /** Path of an arrow between two data points, its head `size` pixels long. */
+  /**
+   * Path of an arrow between two data points, its head `size` pixels long.
+   * @param {Iterable<number>} from
+   * @param {Iterable<number>} to
+   */
   arrow([x0, y0], [x1, y1], size) {
     const [from, to] = [[this.px(x0), this.py(y0)], [this.px(x1), this.py(y1)]];
     const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
@@ -349,7 +371,8 @@ export class Plot {
  * @param {{title: string, note?: string, className?: string}} heading `note` is small, at the right
  * @returns {{box: HTMLElement, note: HTMLElement, plot: Plot}}
  */
-export function panel(parent, { title, note = "", className = "" }, options, onResize) {
+export function panel(parent, heading, options, onResize) {
+  const { title, note = "", className = "" } = heading;
   const box = element(parent, "div", { class: `mf-panel ${className}`.trim() });
   const caption = element(box, "div", { class: "mf-caption" });
   element(caption, "b", { text: title });

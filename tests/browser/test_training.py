@@ -35,7 +35,7 @@ def test_it_trains_pauses_and_goes_back(visit):
     figure = seen.open(PAGE).locator(".mf-training")
     assert n_meta_steps(figure) == [0, 0]
     assert figure.get_by_role("status").inner_text().startswith("Press Start.")
-    figure.get_by_role("button", name="Start").click()
+    figure.get_by_role("button", name="▶ Start").click()
     seen.page.wait_for_function(
         """() => [...document.querySelectorAll('.mf-training .mf-wide .mf-curve')].every(
              (e) => (e.getAttribute('d') ?? '').split('L').length > 30)""",

@@ -1,0 +1,96 @@
+/* Cards on symbols, and pages that print whole.
+ *
+ * A symbol in the text carries `data-symbol`; the cards stand in the page as JSON. A card opens on
+ * hover, focus or touch, stays while the pointer is on it, and closes with Escape.
+ */
+(() => {
+  "use strict";
+
+  const source = document.getElementById("symbol-cards");
+  const cards = source ? JSON.parse(source.textContent) : {};
+  const all = (selector) => /** @type {any[]} */ ([...document.querySelectorAll(selector)]);
+  const links = all("a.symbol");
+  const hrefOf = (id) => links.find((link) => link.dataset.symbol === id)?.href;
+
+  const card = document.createElement("div");
+  Object.assign(card, { id: "symbol-card", className: "symbol-card", hidden: true });
+  card.setAttribute("role", "tooltip");
+
+  let owner = null;
+  let timer = 0;
+
+  /** Under the symbol, inside the window; above it where there is no room below. */
+  function place() {
+    const at = owner.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = card;
+    const below = at.bottom + 6 + height < innerHeight;
+    const left = Math.max(8, Math.min(innerWidth - width - 8, at.left));
+    card.style.left = `${left + scrollX}px`;
+    card.style.top = `${(below ? at.bottom + 6 : at.top - height - 6) + scrollY}px`;
+  }
+
+  function show(symbol) {
+    clearTimeout(timer);
+    if (owner === symbol) return;
+    hide();
+    owner = symbol;
+    const { symbol: said, meaning } = cards[symbol.dataset.symbol];
+    card.innerHTML = `<b>${said}</b><p>${meaning}</p><a>Notation</a>`;
+    card.querySelector("a").href = hrefOf(symbol.dataset.symbol);
+    card.querySelector("a").tabIndex = -1; // the symbol itself is the way there by keyboard
+    card.hidden = false;
+    symbol.setAttribute("aria-describedby", card.id);
+    place();
+  }
+
+  function hide() {
+    clearTimeout(timer);
+    owner?.removeAttribute("aria-describedby");
+    owner = null;
+    card.hidden = true;
+  }
+
+  const hideSoon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(hide, 250);
+  };
+
+  if (source) {
+    document.body.append(card);
+    for (const symbol of all(".symbol")) {
+      symbol.addEventListener("pointerenter", () => show(symbol));
+      symbol.addEventListener("pointerleave", hideSoon);
+      symbol.addEventListener("focus", () => show(symbol));
+      symbol.addEventListener("blur", hideSoon);
+      symbol.addEventListener("click", (event) => {
+        if (event.pointerType === "touch" && symbol.matches("a")) event.preventDefault(); // the card first
+        else if (!symbol.matches("a") && event.pointerType !== "touch") location.assign(hrefOf(symbol.dataset.symbol));
+      });
+    }
+    card.addEventListener("pointerenter", () => clearTimeout(timer));
+    card.addEventListener("pointerleave", hideSoon);
+    document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  }
+
+  /* Print: light colours, folded parts open; everything as before afterwards. */
+  const root = document.documentElement;
+  let undo = [];
+
+  addEventListener("beforeprint", () => {
+    const theme = root.dataset.theme;
+    root.dataset.theme = "light";
+    undo.push(() => (root.dataset.theme = theme));
+    for (const part of all("details:not([open])")) {
+      part.open = true;
+      undo.push(() => (part.open = false));
+    }
+    for (const part of document.querySelectorAll(".toggle-hidden")) {
+      part.classList.remove("toggle-hidden");
+      undo.push(() => part.classList.add("toggle-hidden"));
+    }
+  });
+  addEventListener("afterprint", () => {
+    undo.forEach((step) => step());
+    undo = [];
+  });
+})();

@@ -1,0 +1,49 @@
+"""Every page for every reader: no axe-core violation, all by keyboard, motion only if wanted."""
+
+import pytest
+from node import npm_file
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+LOOKS = [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")]
+RUN = "(rules) => axe.run({ runOnly: rules })"
+
+
+@pytest.mark.parametrize("width, colours", LOOKS)
+def test_no_axe_violation(visit, page_path, width, colours):
+    page = visit("http", width=width, color_scheme=colours).open(page_path)
+    page.evaluate(npm_file("axe-core/axe.min.js").read_text("utf-8"))
+    found = [
+        f"{violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
+        for violation in page.evaluate(RUN, RULES)["violations"]
+        for node in violation["nodes"]
+    ]
+    assert found == []
+
+
+def test_the_first_tab_leads_to_the_text(visit):
+    page = visit("http").open("book/family.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.textContent.trim()") == (
+        "Skip to main content"
+    )
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main-content")
+
+
+def test_focus_is_seen(visit, page_path):
+    """The first thirty stops of the Tab key each show where they are."""
+    page = visit("http").open(page_path)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("() => document.activeElement === document.body"):
+            break
+        unseen = page.evaluate(
+            """() => { const e = document.activeElement;
+              const style = (x) => getComputedStyle(x);
+              const outlined = (x) => style(x).outlineStyle !== 'none'
+                && style(x).outlineWidth !== '0px';
+              const marked = (x) => outlined(x) || style(x).boxShadow !== 'none';
+              const drawn = [e, e.nextElementSibling, e.parentElement, e.querySelector('*')];
+              return drawn.some((x) => x && marked(x)) ? '' : e.outerHTML.slice(0, 160); }"""
+        )
+        assert unseen == ""
