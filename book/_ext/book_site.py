@@ -35,6 +35,7 @@ UNUSED_FILES = (
 ICON_RULE = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"[^"]*"\}')
 ICON_FONT = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 IMAGE = re.compile(r'<img [^>]*src="([^"]+)"[^>]*>')
+MEASURE = "e.tabIndex=e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1"
 VIEW = re.compile(
     rf'<script type="{re.escape(WIDGET_VIEW_MIMETYPE)}">(.*)</script>', re.DOTALL
 )
@@ -82,14 +83,10 @@ def place_figures(app, doctree):
 
 
 def trim_page(app, pagename, templatename, context, doctree):
-    """Keep the scripts and styles this page uses; add the loader where there are figures."""
-    has_maths = app.env.get_domain("math").data["has_equations"].get(pagename, False)
-    unused = ("sphinx-thebe",) if has_maths else ("sphinx-thebe", "MathJax", "mathjax")
+    """Drop Thebe's files, and add the loader where there are figures."""
     for kind in ("script_files", "css_files"):
         files = context.get(kind, [])
-        files[:] = [
-            f for f in files if not any(word in described(f) for word in unused)
-        ]
+        files[:] = [f for f in files if "sphinx-thebe" not in described(f)]
     if STATE_KEY in NbMetadataCollector.get_js_files(app.env, pagename):
         app.add_js_file("loader.js", loading_method="defer")
     tags = context.get("metatags", "")
@@ -153,6 +150,7 @@ def slim_down(app, exception):
         source_map.unlink()
     for name in ("scripts/bootstrap.js", "scripts/pydata-sphinx-theme.js"):
         drop_source_map(static / name)
+    measure_later(static / "scripts" / "pydata-sphinx-theme.js")
     theme = static / "styles" / "pydata-sphinx-theme.css"
     theme.write_text(
         ICON_FONT.sub("", ICON_RULE.sub("", theme.read_text("utf-8"))), "utf-8"
@@ -165,6 +163,18 @@ def drop_source_map(path):
     path.write_text(
         re.sub(r"\n//# sourceMappingURL=\S+", "", path.read_text("utf-8")), "utf-8"
     )
+
+
+def measure_later(path):
+    """Take out a loop that lays out the whole page at once; ``reading.js`` measures what is near.
+
+    Raises:
+        ValueError: If the theme's script no longer holds it.
+    """
+    script = path.read_text("utf-8")
+    if MEASURE not in script:
+        raise ValueError(f"{path.name} no longer holds {MEASURE!r}")
+    path.write_text(script.replace(MEASURE, "void 0"), "utf-8")
 
 
 def setup(app):

@@ -20,6 +20,20 @@ MENDED = [
         re.compile(r'<div class="(sidebar-primary-items__start[^"]*)"'),
         r'<div role="navigation" aria-label="Start and search" class="\1"',
     ),
+    # Boxes that may scroll; reading.js takes the ones that do not out of the way of the Tab key.
+    (re.compile(r"<pre>"), '<pre tabindex="0">'),
+    (
+        re.compile(r'(class="(?:katex-display|pst-scrollable-table-container)")'),
+        r'\1 tabindex="0"',
+    ),
+    # A column whose head is an equation has no name but its formula.
+    (
+        re.compile(
+            r'<th class="head"><p>'
+            r'(?=<span class="math.*?"application/x-tex">(.*?)</annotation>.*</p></th>)'
+        ),
+        r'<th class="head"><p><span class="symbol-name">\1: </span>',
+    ),
     # A role that ARIA has given up.
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
 ]
@@ -47,7 +61,7 @@ def show_place(app, pagename, templatename, context, doctree):
 
 
 def mend(html):
-    """A finished page with the refused markup replaced."""
+    """A finished page with the markup above replaced."""
     for pattern, instead in MENDED:
         html = pattern.sub(instead, html)
     return html

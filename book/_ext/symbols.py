@@ -96,11 +96,6 @@ def explained(doctree):
             )
 
 
-def spoken(card):
-    """The symbol in plain text, for a link whose equation is not set yet."""
-    return re.sub(r"<[^>]*>", "", card["symbol"])
-
-
 def glossary(doctree):
     """``{name or formula: identifier}`` without the ambiguous ones, and ``{identifier: card}``."""
     keys, cards, seen = {}, {}, set()
@@ -121,14 +116,28 @@ def in_prose(node):
     return True
 
 
-def mark(node, identifier, link):
-    """Wrap a symbol in a link to its row, or in a span where an earlier one is the link."""
-    tag = link or "span"
-    before = f'<{tag} class="symbol" data-symbol="{identifier}">'
-    raw = [
-        nodes.raw("", text, format="html") for text in (before, f"</{tag.split()[0]}>")
-    ]
+def spoken(card):
+    """The symbol in plain text: what is read aloud of a link that holds an equation."""
+    return re.sub(r"<[^>]*>", "", card["symbol"])
+
+
+def wrap(node, before, after):
+    """Put HTML around a node."""
+    raw = [nodes.raw("", html, format="html") for html in (before, after)]
     node.replace_self([raw[0], node.deepcopy(), raw[1]])
+
+
+def mark(node, identifier):
+    """Mark a symbol that an earlier link explains."""
+    wrap(node, f'<span class="symbol" data-symbol="{identifier}">', "</span>")
+
+
+def link(node, identifier, target, card):
+    """Make a symbol the link to its row; an equation alone would leave the link without a name."""
+    name = f'<span class="symbol-name">, {spoken(card)}</span>'
+    after = name if isinstance(node, nodes.math) else ""
+    attributes = f'class="symbol" data-symbol="{identifier}"'
+    wrap(node, f'<a href="{target}#{identifier}" {attributes}>', f"{after}</a>")
 
 
 def mark_symbols(app, doctree, docname):
@@ -144,15 +153,10 @@ def mark_symbols(app, doctree, docname):
     for node in [*doctree.findall(nodes.literal), *doctree.findall(nodes.math)]:
         identifier = keys.get(node.astext())
         if identifier and in_prose(node):
-            name = (
-                f' aria-label="{spoken(cards[identifier])}"'
-                if isinstance(node, nodes.math)
-                else ""
-            )
-            link = (
-                None if identifier in used else f'a href="{target}#{identifier}"{name}'
-            )
-            mark(node, identifier, link)
+            if identifier in used:
+                mark(node, identifier)
+            else:
+                link(node, identifier, target, cards[identifier])
             used.add(identifier)
     if used:
         body = json.dumps({key: cards[key] for key in sorted(used)}, ensure_ascii=False)

@@ -1,4 +1,4 @@
-/* Cards on symbols, and pages that print whole.
+/* Cards on symbols, scrolling by keyboard, and pages that print whole.
  *
  * A symbol in the text carries `data-symbol`; the cards stand in the page as JSON. A card opens on
  * hover, focus or touch, stays while the pointer is on it, and closes with Escape.
@@ -71,6 +71,19 @@
     card.addEventListener("pointerleave", hideSoon);
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
   }
+
+  /* What scrolls inside its own box can be reached by keyboard; measured as it comes near. */
+  const boxes = "pre, .cell_output > .output, .pst-scrollable-table-container, .katex-display";
+  const scrolls = (e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight;
+  const near = new IntersectionObserver(
+    (entries) => {
+      const seen = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+      const wide = seen.filter(scrolls);
+      for (const box of seen) box.tabIndex = wide.includes(box) ? 0 : -1;
+    },
+    { rootMargin: "600px" },
+  );
+  all(boxes).forEach((box) => near.observe(box));
 
   /* Print: light colours, folded parts open; everything as before afterwards. */
   const root = document.documentElement;

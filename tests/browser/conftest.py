@@ -128,15 +128,13 @@ class Visit:
         return self.page
 
     def open(self, path):
-        """Load a page and wait until its maths and its figures stand still."""
+        """Load a page and wait until its fonts and its figures stand still."""
         self.goto(path)
         self.page.wait_for_function(
-            """() => (!window.MathJax?.startup || window.MathJax.startup.promise)
-              && [...document.querySelectorAll('.figure-mount')].every(
-                   (f) => 'ready' in f.dataset || 'failed' in f.dataset)""",
+            """() => [...document.querySelectorAll('.figure-mount')].every(
+                 (f) => 'ready' in f.dataset || 'failed' in f.dataset)""",
             timeout=20_000,
         )
-        self.page.evaluate("() => window.MathJax?.startup?.promise")
         self.page.evaluate("() => document.fonts.ready.then(() => true)")
         self.page.wait_for_timeout(150)
         return self.page

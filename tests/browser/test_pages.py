@@ -57,10 +57,11 @@ def test_no_thebe(site, page_path):
 def test_maths_is_set(visit, page_path):
     page = visit("file").open(page_path)
     written = page.locator(".bd-article .math").count()
-    assert page.locator(".bd-article .math mjx-container").count() >= written
-    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
-    if not written:
-        assert page.evaluate("() => window.MathJax === undefined")
+    assert page.locator(".bd-article .math .katex-html").count() >= written
+    assert page.locator(".bd-article .math .katex-mathml math").count() >= written
+    assert page.locator(".katex-error").count() == 0
+    fonts = page.evaluate("() => [...document.fonts].map((f) => f.family)")
+    assert any(family.startswith("KaTeX") for family in fonts) == bool(written)
 
 
 def test_start_page(visit):

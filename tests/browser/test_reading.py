@@ -56,11 +56,10 @@ def test_search_works_from_a_file(visit):
 
 
 def test_paper_holds_the_whole_chapter(visit):
-    """Sidebars and buttons go, folded solutions and code open, equations are all set."""
+    """Sidebars and buttons go, folded solutions and code open."""
     page = visit("http", color_scheme="dark").open(CHAPTER)
     page.emulate_media(media="print")
     page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
-    page.wait_for_function("() => !document.querySelector('mjx-lazy')", timeout=20_000)
     for hidden in (".bd-sidebar-primary", ".prev-next-footer", ".figure-mount button"):
         assert not page.locator(hidden).first.is_visible(), hidden
     for shown in (".figure-mount svg", ".admonition.solution p:not(.admonition-title)"):

@@ -1,0 +1,76 @@
+"""What a page asks for before it can be read: one style sheet, no script, the figures' data last."""
+
+import hashlib
+import re
+from pathlib import Path
+
+SHEET = re.compile(r'\s*<link (?=[^>]*rel="stylesheet")[^>]*href="([^"?]*)[^"]*"[^>]*>')
+IMPORT = re.compile(r'@import "([^"]+)";?')
+ADDRESS = re.compile(r"url\((?!\s*[\"']?(?:data:|#))([^)]+)\)")
+OPTIONS = re.compile(
+    r'<script src="[^"]*_static/documentation_options\.js[^"]*"></script>'
+)
+SCRIPT = re.compile(r'<script( data-sd[^>]*)? src="(?=[^"]*(?:_static/|searchindex))')
+STATE = re.compile(
+    r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>',
+    re.DOTALL,
+)
+
+
+def style_text(path, static):
+    """A style sheet with its imports in place and its addresses relative to ``static``."""
+    css = path.read_text("utf-8")
+    css = IMPORT.sub(lambda m: style_text((path.parent / m[1]).resolve(), static), css)
+    folder = path.parent.relative_to(static).as_posix()
+    if folder == ".":
+        return css
+    return ADDRESS.sub(lambda m: f"url({folder}/{m[1]})", css)
+
+
+def join_styles(html, path, static):
+    """One link to one file instead of a dozen; the file is written where it is missing."""
+    sheets = [(path.parent / href).resolve() for href in SHEET.findall(html)]
+    if not sheets:
+        return html
+    css = "\n".join(style_text(sheet, static) for sheet in sheets)
+    joined = static / f"book-{hashlib.sha256(css.encode()).hexdigest()[:12]}.css"
+    joined.write_text(css, "utf-8")
+    depth = "../" * (len(path.relative_to(static.parent).parts) - 1)
+    link = f'\n  <link rel="stylesheet" href="{depth}_static/{joined.name}" />'
+    first = SHEET.search(html).start()
+    return html[:first] + link + SHEET.sub("", html[first:])
+
+
+def lighten(html, path, static, options):
+    """A finished page in the order in which it is read.
+
+    ``options`` are Sphinx's, a script of a few lines that later scripts need at once.
+    """
+    html = join_styles(html, path, static)
+    html = OPTIONS.sub(lambda _: f"<script>{options}</script>", html)
+    html = SCRIPT.sub(r'<script\1 defer src="', html)
+    data = STATE.findall(html)
+    return STATE.sub("", html).replace("</body>", "".join(data) + "</body>")
+
+
+def lighten_site(app, exception):
+    """Do this for every page of the built site."""
+    if exception or app.builder.format != "html":
+        return
+    static = Path(app.outdir).resolve() / "_static"
+    for old in static.glob("book-*.css"):
+        old.unlink()
+    options = (static / "documentation_options.js").read_text("utf-8")
+    pages = [
+        path for path in static.parent.rglob("*.html") if static not in path.parents
+    ]
+    for path in pages:
+        path.write_text(
+            lighten(path.read_text("utf-8"), path, static, options), "utf-8"
+        )
+
+
+def setup(app):
+    """After ``book_site`` has slimmed the style sheets."""
+    app.connect("build-finished", lighten_site, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
