@@ -11,7 +11,7 @@ SHARED = ("maths", "ui")
 IMPORTS = re.compile(r"^import\b[^;]*;\n", re.MULTILINE)
 
 
-def bundle(name):
+def bundle(name, folder=HERE):
     """One ES module, as text, for the figure ``name``: the shared modules and its own.
 
     The files are real modules, so that node can test them one by one. A page has only the one
@@ -19,17 +19,16 @@ def bundle(name):
 
     Args:
         name: Stem of the figure's file, such as ``"playground"``.
+        folder: Where that file is, if not beside the shared modules.
 
     Raises:
         ValueError: If there is no such figure.
     """
-    figures = sorted({path.stem for path in HERE.glob("*.js")} - set(SHARED))
+    figures = sorted({path.stem for path in folder.glob("*.js")} - set(SHARED))
     if name not in figures:
         raise ValueError(f"name must be one of {figures}, got {name!r}")
-    return "\n".join(
-        IMPORTS.sub("", (HERE / f"{stem}.js").read_text(encoding="utf-8"))
-        for stem in (*SHARED, name)
-    )
+    files = [HERE / f"{stem}.js" for stem in SHARED] + [folder / f"{name}.js"]
+    return "\n".join(IMPORTS.sub("", file.read_text(encoding="utf-8")) for file in files)
 
 
 STYLE = (HERE / "figure.css").read_text(encoding="utf-8")

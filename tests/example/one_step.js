@@ -1,0 +1,45 @@
+/** One step on a bowl: where gradient descent lands, over the rate. The recipe's example. */
+import { button, connect, element, format, onNextFrame } from "./ui.js";
+import { panel, slider, statusLine, svgElement } from "./ui.js";
+
+const RANGE = { trait: "alpha", label: "rate α", min: 0, max: 1, step: 0.01, digits: 2 };
+const OPTIONS = {
+  label: "Loss over theta, and one step on it",
+  margin: [8, 8, 24, 30],
+  height: (width) => Math.round(width / 2),
+  x: { min: -2, max: 2, ticks: [-2, -1, 0, 1, 2] },
+  y: { min: 0, max: 8, ticks: [0, 4, 8] },
+};
+const height = (theta) => 2 * theta ** 2;
+const stepFrom = (theta, alpha) => theta - alpha * 4 * theta;
+
+function render({ model, el }) {
+  const state = connect(model);
+  const first = state.get("alpha");
+  const root = element(el, "div", { class: "maml-figure", role: "group", "aria-label": "One step" });
+  const draw = () => {
+    const end = stepFrom(1.5, state.get("alpha"));
+    const bowl = Array.from({ length: 81 }, (_, k) => [k / 20 - 2, height(k / 20 - 2)]);
+    curve.setAttribute("d", plot.line(bowl));
+    arrow.setAttribute("d", plot.arrow([1.5, height(1.5)], [end, height(end)], 10));
+    say(`One step with α = ${format(state.get("alpha"))} leads from 1.50 to ${format(end)}.`);
+  };
+  const redraw = onNextFrame(draw);
+  const { plot } = panel(root, { title: "One step", className: "mf-series-2" }, OPTIONS, redraw);
+  const curve = svgElement(plot.area, "path", { class: "mf-truth" });
+  const arrow = svgElement(plot.area, "path", { class: "mf-after" });
+  const say = statusLine(root);
+  slider(root, state, RANGE);
+  button(root, "Reset", () => state.set({ alpha: first }));
+  state.on(["alpha"], redraw);
+  draw();
+  return () => {
+    redraw.cancel();
+    say.cancel();
+    state.close();
+    plot.close();
+    root.remove();
+  };
+}
+
+export default { render };
