@@ -1,0 +1,112 @@
+"""Runs the cells of a chapter inside the page, in one namespace, as Jupyter would.
+
+What a cell shows is handed to ``emit(kind, data)`` as it comes. Kinds: ``stdout``, ``stderr``
+and ``text`` (plain text), ``html``, ``image`` (an ``img`` element), ``error`` (the end of the
+traceback).
+"""
+
+import ast
+import base64
+import io
+import linecache
+import logging
+import sys
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from html import escape
+
+NAMES = {"__name__": "__main__"}
+TRACEBACK_LINES = 12
+PIXELS_PER_POINT = 2  # sharp on dense screens
+_emit = print
+# A line about fonts would stand among a cell's results, once per visit.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+
+class Stream(io.TextIOBase):
+    """Hands on what is printed."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def write(self, text):
+        """Hand on text at once, so that a long cell is seen to work."""
+        _emit(self.kind, text)
+        return len(text)
+
+
+def show(value):
+    """Show a value under the cell in its richest form."""
+    if hasattr(value, "_repr_html_"):
+        _emit("html", value._repr_html_())
+    elif value is not None:
+        _emit("text", repr(value))
+
+
+def show_figures():
+    """Show the open figures as pictures, and close them."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    for number in pyplot.get_fignums() if pyplot else ():
+        figure = pyplot.figure(number)
+        _emit("image", picture(figure))
+        pyplot.close(figure)
+
+
+def picture(figure):
+    """An ``img`` element with the figure, named by the titles in it."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=figure.dpi * PIXELS_PER_POINT)
+    png = file.getvalue()
+    width = int.from_bytes(png[16:20], "big") // PIXELS_PER_POINT
+    titles = "; ".join(filter(None, (ax.get_title() for ax in figure.axes)))
+    source = base64.b64encode(png).decode()
+    return (
+        f'<img src="data:image/png;base64,{source}" width="{width}" '
+        f'alt="{escape(titles or "Figure of this cell")}">'
+    )
+
+
+def execute(source, name):
+    """Run a cell; return the value of its last expression unless a semicolon follows it."""
+    linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
+    tree = ast.parse(source, name)
+    last = tree.body[-1] if tree.body else None
+    silent = source.rstrip().endswith(";")
+    if not isinstance(last, ast.Expr) or silent:
+        exec(compile(tree, name, "exec"), NAMES)
+        return None
+    tree.body.pop()
+    exec(compile(tree, name, "exec"), NAMES)
+    return eval(compile(ast.Expression(last.value), name, "eval"), NAMES)
+
+
+def end_of_traceback(error, name):
+    """The last lines of the traceback, from the cell on."""
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_code.co_filename != name:
+        frames = frames.tb_next
+    lines = "".join(traceback.format_exception(type(error), error, frames)).splitlines()
+    return "\n".join(lines[-TRACEBACK_LINES:])
+
+
+def run(source, name, emit):
+    """Run one cell and show what it makes.
+
+    Args:
+        source: The code.
+        name: What a traceback calls the cell.
+        emit: Function ``(kind, data)`` that gets everything the cell shows.
+
+    Returns:
+        Whether it ran to its end.
+    """
+    global _emit
+    _emit = emit
+    with redirect_stdout(Stream("stdout")), redirect_stderr(Stream("stderr")):
+        try:
+            show(execute(source, name))
+            show_figures()
+        except BaseException as error:
+            emit("error", end_of_traceback(error, name))
+            return False
+    return True

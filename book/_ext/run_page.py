@@ -1,0 +1,236 @@
+"""Run this page: a button that loads Python into a chapter and runs its cells there.
+
+The build writes, for each chapter that can run in a browser, its cells as ``_static/run/NAME.js``,
+and once the package with stand-ins for what only a kernel has. Everything is a classic script,
+because pages from ``file://`` may load scripts but not files. Nothing of it is loaded before the
+reader asks; ``book/_static/run_page.js`` and the box above the chapter are all a page carries.
+"""
+
+import ast
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import zipfile
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from docutils import nodes
+
+HERE = Path(__file__).parent
+BOOK, ROOT = HERE.parents[:2]
+PACKAGE, STAND_INS = ROOT / "maml_teach", HERE / "in_page"
+PINS = json.loads((HERE / "pyodide.json").read_text("utf-8"))
+BASE = (
+    "RUN_PAGE_BASE"  # environment variable: an address, or a folder of the site itself
+)
+PLOTS = {"matplotlib", "maml_teach.plotting"}
+ASSET = re.compile(r"""["'](_static/[\w./-]+)["']""")
+HIDDEN = {"remove-cell", "remove-input"}
+ZIP_TIME = (2020, 1, 1, 0, 0, 0)  # the same files give the same bytes
+
+BOX = """
+<div class="run-page" data-chapter="{name}" data-base="{base}" data-version="{version}" hidden>
+<p><button type="button">Run this page</button> <span>Loads Python into this page,
+about {megabytes:.0f} MB from {host}, and runs the {n_cells} code cells below, for you to edit.</span></p>
+<p role="status"></p></div>"""
+NO_TORCH = """
+<p class="run-page">This chapter needs PyTorch, which does not run in a browser page.
+<a href="{notebook}" download>Download the notebook</a> to run it.</p>"""
+
+
+def imports(source):
+    """Full names of the modules that a cell imports, ``from a import b`` as ``a`` and ``a.b``."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {
+                node.module,
+                *(f"{node.module}.{alias.name}" for alias in node.names),
+            }
+    return found
+
+
+def needs_torch(modules):
+    """Whether PyTorch, or a module of the package built on it, is among the modules."""
+    return any(
+        re.match(r"torch(\.|$)|maml_teach\.\w+_torch\b", name) for name in modules
+    )
+
+
+def needs_kernel(modules):
+    """Whether widgets are among the modules: figures and sliders that talk to a kernel."""
+    return any(re.match(r"ipywidgets|maml_teach\.widgets\b", name) for name in modules)
+
+
+def code_cells(notebook):
+    """The code cells: index in the notebook, source, tags, and whether only a kernel can run it."""
+    for index, cell in enumerate(notebook["cells"]):
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and source.strip():
+            tags = cell["metadata"].get("tags", [])
+            skipped = needs_kernel(imports(source))
+            yield {
+                "id": f"cell-{index}",
+                "source": source,
+                "tags": tags,
+                "skipped": skipped,
+            }
+
+
+def modules_of(cells):
+    """Every module that the cells import."""
+    return set().union(*(imports(cell["source"]) for cell in cells))
+
+
+def packages(cells):
+    """Names of the packages that the cells need from Pyodide."""
+    drawn = any(
+        name in PLOTS or name.startswith("matplotlib.") for name in modules_of(cells)
+    )
+    return ["numpy", "matplotlib"] if drawn else ["numpy"]
+
+
+def files(wanted, pins=PINS):
+    """Names of all files to load for some packages."""
+    lock, found, queue = pins["lock"]["packages"], set(), list(wanted)
+    core = [name for name in pins["files"] if not name.endswith(".whl")]
+    while queue:
+        name = queue.pop()
+        found.add(lock[name]["file_name"])
+        queue += lock[name]["depends"]
+    return core + sorted(found)
+
+
+def assets(cells):
+    """Files of the book that the cells read: names relative to the chapters, base64."""
+    names = {name for cell in cells for name in ASSET.findall(cell["source"])}
+    return {
+        name: base64.b64encode((BOOK / name).read_bytes()).decode()
+        for name in sorted(names)
+    }
+
+
+def chapter(notebook):
+    """What the page needs to run a notebook; ``None`` if there is nothing it could run."""
+    cells = list(code_cells(notebook))
+    if needs_torch(modules_of(cells)) or all(cell["skipped"] for cell in cells):
+        return None
+    wanted = packages([cell for cell in cells if not cell["skipped"]])
+    return {
+        "cells": cells,
+        "packages": wanted,
+        "files": files(wanted),
+        "assets": assets(cells),
+    }
+
+
+@lru_cache
+def package_zip():
+    """The package and the stand-ins, as the bytes of a zip file."""
+    buffer = io.BytesIO()
+    contents = {path.relative_to(STAND_INS): path for path in STAND_INS.rglob("*.py")}
+    for pattern in ("*.py", "*.mplstyle", "data/*"):
+        contents |= {path.relative_to(ROOT): path for path in PACKAGE.glob(pattern)}
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in sorted(contents):
+            entry = zipfile.ZipInfo(name.as_posix(), ZIP_TIME)
+            file.writestr(entry, contents[name].read_bytes(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def script(name, value):
+    """A script that hands a value to the page."""
+    return f"runPage.{name} = {json.dumps(value)};\n"
+
+
+def version(data):
+    """Changes with what a click loads from the site, so that no browser mixes two builds."""
+    own = [path.read_bytes() for path in sorted((BOOK / "_static" / "run").iterdir())]
+    return hashlib.sha256(
+        b"".join([*own, package_zip(), json.dumps(data).encode()])
+    ).hexdigest()[:8]
+
+
+def box(data, name, base):
+    """The button and what it will do, as HTML."""
+    shown = [
+        c for c in data["cells"] if not HIDDEN & set(c["tags"]) and not c["skipped"]
+    ]
+    return BOX.format(
+        name=name,
+        base=escape(base),
+        version=version(data),
+        megabytes=sum(PINS["files"][file]["size"] for file in data["files"]) / 1e6,
+        host=escape(urlsplit(base).netloc or "this site"),
+        n_cells=len(shown),
+    )
+
+
+def notebook_of(app, docname):
+    """The notebook a page is made of, or ``None``."""
+    path = Path(app.env.doc2path(docname)) if docname in app.env.all_docs else Path()
+    return json.loads(path.read_text("utf-8")) if path.suffix == ".ipynb" else None
+
+
+def place_box(app, pagename, templatename, context, doctree):
+    """Put the button, or the reason why there is none, below the chapter's title."""
+    notebook = notebook_of(app, pagename)
+    if not notebook or not context.get("body"):
+        return
+    data, above = chapter(notebook), ""
+    if data:
+        above = box(data, Path(pagename).name, app.config.run_page_base)
+        app.add_js_file("run_page.js", loading_method="defer")
+    elif needs_torch(modules_of(code_cells(notebook))):
+        above = NO_TORCH.format(
+            notebook=context["pathto"](f"_sources/{pagename}.ipynb", 1)
+        )
+    context["body"] = context["body"].replace("</h1>", f"</h1>{above}", 1)
+
+
+def name_cells(app, doctree):
+    """Give every code cell on the page its place in the notebook as an identifier."""
+    for node in doctree.findall(nodes.container):
+        if node.get("nb_element") == "cell_code":
+            node["ids"].append(f"cell-{node['cell_index']}")
+
+
+def forget_python(app):
+    """Delete the Python of an earlier build, which ``make site-offline`` puts there."""
+    shutil.rmtree(Path(app.outdir) / "_static" / "pyodide", ignore_errors=True)
+
+
+def write_scripts(app, exception):
+    """Write what a click loads from the site itself."""
+    if exception or app.builder.format != "html":
+        return
+    folder = Path(app.outdir) / "_static" / "run"
+    packed = base64.b64encode(package_zip()).decode()
+    (folder / "package.js").write_text(script("package", packed), "utf-8")
+    (folder / "pins.js").write_text(script("pins", PINS), "utf-8")
+    for docname in app.env.all_docs:
+        notebook = notebook_of(app, docname)
+        data = chapter(notebook) if notebook else None
+        if data:
+            path = folder / f"{Path(docname).name}.js"
+            path.write_text(script("chapter", data), "utf-8")
+
+
+def setup(app):
+    """Connect the steps above to the events they belong to."""
+    app.add_config_value(
+        "run_page_base", os.environ.get(BASE) or PINS["cdn"], "html", [str]
+    )
+    app.connect("builder-inited", forget_python)
+    app.connect("doctree-read", name_cells)
+    app.connect("html-page-context", place_box, priority=901)
+    app.connect("build-finished", write_scripts)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
