@@ -15,13 +15,14 @@ BOOK = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build .
 # What notebooks run or show besides their own text. An edit here makes every stored output stale.
 CODE := $(shell find maml_teach benchmarks book/_ext -type f -not -path '*/__pycache__/*')
 
-.PHONY: all install build strict serve test test-browser lint clean help
+.PHONY: all install build strict site-offline serve test test-browser lint clean help
 all: serve
 
 help:
 	@echo "make               install into .venv, build the book and serve it on 127.0.0.1:$(PORT)"
 	@echo "make build         build the book into $(SITE)"
 	@echo "make strict        build from nothing: run every notebook, warnings are errors"
+	@echo "make site-offline  the site with Python for its Run buttons inside (PYODIDE=folder, else downloaded)"
 	@echo "make test          all tests: package, doctests, notebooks, built site if there is one"
 	@echo "make test-browser  the built site in Chromium (after make strict)"
 	@echo "make lint          ruff: rules and formatting"
@@ -54,6 +55,12 @@ strict: .venv/installed
 	rm -rf _build
 	$(BOOK) -W -n --keep-going
 	touch _build/code
+
+# PYODIDE: a folder with the files that book/_ext/pyodide.json pins; without it they are downloaded.
+PYODIDE ?=
+site-offline: .venv/installed _build/code
+	RUN_PAGE_BASE=_static/pyodide/ $(BOOK) --all
+	$(BIN)/python scripts/pyodide_files.py place "$(PYODIDE)" $(SITE)
 
 serve: build
 	@$(BIN)/python book/_ext/serve.py $(SITE) $(PORT)

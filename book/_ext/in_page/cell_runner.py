@@ -17,6 +17,7 @@ from html import escape
 
 NAMES = {"__name__": "__main__"}
 TRACEBACK_LINES = 12
+MOST_TEXT = 100_000  # characters of one cell; a page with more becomes slow
 PIXELS_PER_POINT = 2  # sharp on dense screens
 _emit = print
 # A line about fonts would stand among a cell's results, once per visit.
@@ -27,11 +28,15 @@ class Stream(io.TextIOBase):
     """Hands on what is printed."""
 
     def __init__(self, kind):
-        self.kind = kind
+        self.kind, self.room = kind, MOST_TEXT
 
     def write(self, text):
-        """Hand on text at once, so that a long cell is seen to work."""
-        _emit(self.kind, text)
+        """Hand on text at once, so that a long cell is seen to work; too much ends."""
+        if self.room > 0:
+            _emit(self.kind, text[: self.room])
+            self.room -= len(text)
+            if self.room <= 0:
+                _emit(self.kind, "\n[the rest is not shown]\n")
         return len(text)
 
 

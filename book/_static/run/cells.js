@@ -72,7 +72,7 @@
       else if (cell.tags.includes("remove-output") || cell.tags.includes("remove-cell")) return;
       else if (cell.tags.includes("remove-stderr") && kind === "stderr") return;
       else if (kind === "html" || kind === "image") {
-        output.append(make("div", { className: "output text_html", innerHTML: data }));
+        output.append(make("div", { className: "output", innerHTML: data }));
       } else addText(output, kind, data);
     };
   }
@@ -208,25 +208,27 @@
         steps = makeSteps();
         steps.slice(1).forEach(addEditor);
         mainButton.textContent = "Run all cells";
+        box.querySelector("span").textContent = "Python runs in this page, and every cell can be edited. In a cell, Shift and Enter run it.";
         setBusy(true);
       }
       status.textContent = await runSteps(choose(steps));
     } catch (error) {
-      if (error !== STOPPED) throw error;
-      forget();
+      if (!python && error !== STOPPED) throw error;
+      forget(error === STOPPED ? "Stopped" : `Python ended (${error.message})`);
     } finally {
       setBusy(false);
     }
   }
 
-  /** After a stop nothing of Python is left. */
-  function forget() {
+  /** After a stop or a crash nothing of Python is left. */
+  function forget(reason) {
+    python?.stop(STOPPED);
     python = null;
     for (const step of steps ?? []) {
       step.ran = false;
       if (step.state?.textContent === "running …") step.state.textContent = "stopped";
     }
-    status.textContent = "Stopped. Python has forgotten all variables; the next run starts it again.";
+    status.textContent = `${reason}. All variables are gone; the next run starts Python again.`;
   }
 
   /** One cell, after those above it that have not run yet. */
