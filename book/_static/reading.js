@@ -77,7 +77,8 @@
   const scrolls = (e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight;
   const near = new IntersectionObserver(
     (entries) => {
-      const seen = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+      const inView = entries.filter((entry) => entry.isIntersecting);
+      const seen = /** @type {any[]} */ (inView.map((entry) => entry.target));
       const wide = seen.filter(scrolls);
       for (const box of seen) box.tabIndex = wide.includes(box) ? 0 : -1;
     },

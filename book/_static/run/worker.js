@@ -51,7 +51,9 @@
       return runner.run(source, name, (kind, data) => scope.postMessage({ kind, data }));
     }
 
-    scope.onmessage = async ({ data: { task, ...details } }) => {
+    scope.onmessage = async ({ data }) => {
+      const { task, ...given } = data;
+      const details = /** @type {any} */ (given);
       try {
         const answer = await (task === "start" ? start(details) : run(details));
         scope.postMessage({ kind: "done", data: answer });
