@@ -55,11 +55,14 @@
     timer = setTimeout(hide, 250);
   };
 
+  // A finger leaves as soon as it is lifted; its card stays until the next tap elsewhere.
+  const leave = (event) => event.pointerType === "touch" || hideSoon();
+
   if (source) {
     document.body.append(card);
     for (const symbol of all(".symbol")) {
       symbol.addEventListener("pointerenter", () => show(symbol));
-      symbol.addEventListener("pointerleave", hideSoon);
+      symbol.addEventListener("pointerleave", leave);
       symbol.addEventListener("focus", () => show(symbol));
       symbol.addEventListener("blur", hideSoon);
       symbol.addEventListener("click", (event) => {
@@ -68,7 +71,8 @@
       });
     }
     card.addEventListener("pointerenter", () => clearTimeout(timer));
-    card.addEventListener("pointerleave", hideSoon);
+    card.addEventListener("pointerleave", leave);
+    document.addEventListener("pointerdown", (event) => event.target.closest(".symbol, .symbol-card") || hide());
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
   }
 
@@ -86,11 +90,24 @@
   );
   all(boxes).forEach((box) => near.observe(box));
 
+  /* Parts far from the window are laid out last, one by one. A browser does not wait on paper for
+   * letters that it has not loaded, so they must have been asked for before. */
+  const parts = all(".bd-article > section > section");
+  const layOutNext = () => {
+    const part = parts.shift();
+    if (!part) return false;
+    part.style.contentVisibility = "visible";
+    return true;
+  };
+  const layOutRest = () => layOutNext() && setTimeout(layOutRest, 100);
+  addEventListener("load", () => setTimeout(layOutRest, 2000));
+
   /* Print: light colours, folded parts open; everything as before afterwards. */
   const root = document.documentElement;
   let undo = [];
 
   addEventListener("beforeprint", () => {
+    while (layOutNext());
     const theme = root.dataset.theme;
     root.dataset.theme = "light";
     undo.push(() => (root.dataset.theme = theme));

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 CHAPTER = "book/derivation.html"
 
 
@@ -32,6 +34,17 @@ def test_a_card_explains_a_symbol(visit):
     link.click()
     page.wait_for_url("**/notation.html#symbol-theta_prime")
     assert "theta_prime" in page.locator("tr:target").inner_text()
+
+
+@pytest.mark.parametrize("symbol", ["a.symbol", "span.symbol"])
+def test_a_card_stays_after_a_tap(visit, symbol):
+    page = visit("file", width=360, has_touch=True).open("book/algorithm.html")
+    card = page.locator("#symbol-card")
+    page.locator(f"p {symbol}").first.tap()
+    page.wait_for_timeout(400)
+    assert card.is_visible()
+    page.locator(".book-place").tap()
+    assert not card.is_visible()
 
 
 def test_every_symbol_has_its_card_and_its_row(site):
@@ -68,6 +81,30 @@ def test_paper_holds_the_whole_chapter(visit):
     assert page.locator("html").get_attribute("data-theme") == "light"
     page.evaluate("() => dispatchEvent(new Event('afterprint'))")
     assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_nothing_fades_in_on_paper(visit):
+    """Code that print has just opened would come out pale or blank."""
+    page = visit("http").open(CHAPTER)
+    page.emulate_media(media="print", reduced_motion="no-preference")
+    page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    names = page.evaluate(
+        """() => [...document.querySelectorAll('.bd-article details *')].map(
+          (e) => getComputedStyle(e).animationName)"""
+    )
+    assert set(names) == {"none"}
+
+
+@pytest.mark.parametrize("name", ["concepts", "derivation", "mistakes"])
+def test_all_letters_are_loaded_before_printing(visit, name):
+    """Fonts that only skipped parts use are missing on paper if nobody has scrolled there."""
+    page = visit("file").open(f"book/{name}.html")
+    page.wait_for_timeout(5000)
+    loaded = "() => [...document.fonts].filter((f) => f.status === 'loaded').length"
+    before = page.evaluate(loaded)
+    page.add_style_tag(content="section { content-visibility: visible !important }")
+    page.evaluate("() => document.body.offsetHeight && document.fonts.ready.then(() => true)")
+    assert page.evaluate(loaded) == before >= 1
 
 
 def test_pictures_say_what_they_show(site):
