@@ -72,7 +72,7 @@
     }
     card.addEventListener("pointerenter", () => clearTimeout(timer));
     card.addEventListener("pointerleave", leave);
-    document.addEventListener("pointerdown", (event) => event.target.closest(".symbol, .symbol-card") || hide());
+    document.addEventListener("pointerdown", (event) => /** @type {Element} */ (event.target).closest(".symbol, .symbol-card") || hide());
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
   }
 
