@@ -125,7 +125,14 @@ def test_a_sentence_without_scripts(visit, path):
     page = visit("file", java_script_enabled=False).goto(path)
     notes = page.locator(".figure-mount noscript .figure-note").all()
     assert len(notes) == page.locator(".figure-mount").count() >= 1
-    assert all(note.is_visible() and "needs JavaScript" in note.inner_text() for note in notes)
+    for note in notes:
+        note.scroll_into_view_if_needed()  # far from the window nothing is laid out
+        for _ in range(25):
+            if note.inner_text():
+                break
+            page.wait_for_timeout(200)
+        assert note.is_visible()
+        assert "needs JavaScript" in note.inner_text()
 
 
 @pytest.mark.parametrize("path", FIGURE_PAGES)

@@ -116,7 +116,8 @@ def assert_outputs_are_the_stored_ones(page):
     """Each cell's new text is that of the built page, up to the last digits of numbers."""
     pairs = page.evaluate(
         """() => [...document.querySelectorAll('.bd-article .run-output')]
-             .map((o) => [o.previousElementSibling, o].map((e) => e.querySelector('pre')?.textContent))
+             .map((o) => [o.previousElementSibling, o].map(
+                (e) => e.querySelector('pre')?.textContent))
              .filter(([stored, fresh]) => fresh)"""
     )
     assert len(pairs) >= 5
