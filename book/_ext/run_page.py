@@ -35,7 +35,7 @@ HIDDEN = {"remove-cell", "remove-input"}
 ZIP_TIME = (2020, 1, 1, 0, 0, 0)  # the same files give the same bytes
 
 BOX = """
-<div class="run-page" data-chapter="{name}" data-base="{base}" data-version="{version}" hidden>
+<div class="run-page" data-chapter="{name}" data-base="{base}" data-version="{version}">
 <p><button type="button">Run this page</button> <span>Loads Python into this page,
 about {megabytes:.0f} MB from {host}, and runs the {n_cells} code cells below, for you to edit.</span></p>
 <p role="status"></p></div>"""

@@ -115,6 +115,18 @@
     console.error(error);
   }
 
+  /** Draws each figure once: as the reader comes within a window's height of it, or on paper. */
+  function drawWhenNear(mounts, draw) {
+    const waiting = new Set(mounts);
+    const meet = (mount) => waiting.delete(mount) && draw(mount);
+    const near = new IntersectionObserver(
+      (entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && meet(target)),
+      { rootMargin: "100% 0%" },
+    );
+    mounts.forEach((mount) => near.observe(mount));
+    addEventListener("beforeprint", () => mounts.forEach(meet));
+  }
+
   function start(records) {
     const loadModule = once(importModule);
     const prepare = once(async (id) => {
@@ -137,7 +149,7 @@
       }
     }
 
-    document.querySelectorAll(".figure-mount").forEach(draw);
+    drawWhenNear([...document.querySelectorAll(".figure-mount")], draw);
   }
 
   // Loaded with `defer`: the page is parsed, so nothing needs to be waited for.

@@ -90,24 +90,34 @@
   );
   all(boxes).forEach((box) => near.observe(box));
 
-  /* Parts far from the window are laid out last, one by one. A browser does not wait on paper for
-   * letters that it has not loaded, so they must have been asked for before. */
-  const parts = all(".bd-article > section > section");
-  const layOutNext = () => {
-    const part = parts.shift();
-    if (!part) return false;
-    part.style.contentVisibility = "visible";
-    return true;
+  /* A browser does not wait on paper for letters that it has not loaded. Parts far from the window
+   * are not laid out and ask for none, so the letters of their equations are asked for here. */
+  const letters = {
+    ".katex": "1em KaTeX_Main",
+    ".katex .mathnormal": "italic 1em KaTeX_Math",
+    ".katex .mathbf": "bold 1em KaTeX_Main",
+    ".katex :is(.mathbb, .amsrm)": "1em KaTeX_AMS",
+    ".katex .mathcal": "1em KaTeX_Caligraphic",
+    ".katex :is(.small-op, .size1, .delim-size1)": "1em KaTeX_Size1",
+    ".katex :is(.large-op, .size2)": "1em KaTeX_Size2",
+    ".katex .size3": "1em KaTeX_Size3",
+    ".katex :is(.size4, .delim-size4)": "1em KaTeX_Size4",
   };
-  const layOutRest = () => layOutNext() && setTimeout(layOutRest, 100);
-  addEventListener("load", () => setTimeout(layOutRest, 2000));
+  const askForLetters = () => {
+    for (const [selector, face] of Object.entries(letters))
+      if (document.querySelector(selector)) document.fonts.load(face);
+  };
+  addEventListener("load", () => setTimeout(askForLetters, 1000));
 
   /* Print: light colours, folded parts open; everything as before afterwards. */
   const root = document.documentElement;
   let undo = [];
 
   addEventListener("beforeprint", () => {
-    while (layOutNext());
+    for (const part of all(".bd-article > section > section")) {
+      part.style.contentVisibility = "visible";
+      undo.push(() => (part.style.contentVisibility = ""));
+    }
     const theme = root.dataset.theme;
     root.dataset.theme = "light";
     undo.push(() => (root.dataset.theme = theme));

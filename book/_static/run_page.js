@@ -38,5 +38,4 @@
     }
     button.disabled = false;
   });
-  box.hidden = false;
 })();

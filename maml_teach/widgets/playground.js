@@ -2,7 +2,7 @@
  * Playground: one new sinusoid, a few points of it, and the same gradient descent from several
  * starts side by side. Constants and settings come from `playground.py`.
  */
-import { innerPath, loss, network, predict, uniforms } from "./maths.js";
+import { gradient, loss, network, plus, predict, uniforms } from "./maths.js";
 import { button, choice, connect, decades, dragPoint, element, format, formatLoss } from "./ui.js";
 import { onNextFrame, panel, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
 
@@ -66,21 +66,31 @@ function asEntries(state) {
   return currentPoints(state).map(([x], k) => [x, points[k]?.[1] ?? null]);
 }
 
-/** theta_0 .. theta_20 from every start, and the loss over the whole curve at each of them. */
-function descend({ net, starts }, state, shots) {
-  const curve = wave(state);
-  const support = {
-    xSupport: Float64Array.from(shots, ([x]) => x),
-    ySupport: Float64Array.from(shots, ([, y]) => y),
-  };
+/** From every start, a run of no steps yet on the points, and how to walk on from theta_k. */
+function begin({ net, starts }, state, shots) {
+  const [curve, alpha] = [wave(state), state.get("alpha")];
+  const xs = Float64Array.from(shots, ([x]) => x);
+  const ys = Float64Array.from(shots, ([, y]) => y);
   const truth = JUDGED_X.map(curve);
-  const inner = { alpha: state.get("alpha"), nInnerSteps: MAX_STEPS };
-  return starts.map(({ theta }) => {
-    const path = innerPath(net, theta, support, inner);
-    const losses = path.map((thetaK) => loss(net, thetaK, JUDGED_X, truth));
-    const diverged = losses.findIndex((value) => !(value < DIVERGED));
-    return { path, losses, diverged: diverged < 0 ? Infinity : diverged };
-  });
+  const judge = (theta) => loss(net, theta, JUDGED_X, truth);
+  const step = (theta) => plus(theta, -alpha, gradient(net, theta, xs, ys));
+  return starts.map(({ theta }) => ({
+    path: [theta],
+    losses: [judge(theta)],
+    diverged: Infinity,
+    judge,
+    step,
+  }));
+}
+
+/** Walks on until step k: theta_k, the loss over the whole curve there, and whether it is lost. */
+function walk(run, k) {
+  while (run.path.length <= k) {
+    run.path.push(run.step(run.path.at(-1)));
+    run.losses.push(run.judge(run.path.at(-1)));
+    const lost = !(run.losses.at(-1) < DIVERGED);
+    if (lost) run.diverged = Math.min(run.diverged, run.path.length - 1);
+  }
 }
 
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
@@ -115,12 +125,12 @@ class StartPanel {
     const outcome = run.diverged <= k ? null : predict(net, run.path[k], CURVE_X);
     const start = predict(net, run.path[0], CURVE_X);
     const pairs = (y) => Array.from(CURVE_X, (x, n) => [x, y[n]]);
-    const truth = this.plot.line(pairs(CURVE_X.map(curve)));
+    const truth = pairs(CURVE_X.map(curve));
     const after = outcome ? this.plot.line(pairs(outcome)) : "";
-    this.truth.setAttribute("d", truth);
+    this.truth.setAttribute("d", this.plot.line(truth));
     this.before.setAttribute("d", this.plot.line(pairs(start)));
     this.after.setAttribute("d", after);
-    const back = this.plot.line(pairs(CURVE_X.map(curve)).reverse()).slice(1);
+    const back = this.plot.line(truth.reverse()).slice(1);
     this.gap.setAttribute("d", after && `${after}L${back}Z`);
     this.drawWords(k, run);
     this.drawPoints(shots, selected);
@@ -356,7 +366,7 @@ function render({ model, el }) {
   const source = readStarts(state);
   const names = source.starts.map(({ name }) => name);
   const shown = state.get("controls");
-  let [selected, runs, computedFor] = [null, [], ""];
+  let [selected, runs, computedFor, later] = [null, [], "", 0];
 
   const root = element(el, "div", { class: "maml-figure mf-playground", role: "group" });
   root.setAttribute("aria-label", "Playground: one new sinusoid, several starts");
@@ -368,11 +378,19 @@ function render({ model, el }) {
   const draw = () => {
     const [k, shots, curve] = [state.get("n_inner_steps"), currentPoints(state), wave(state)];
     const key = JSON.stringify([shots, state.get("amplitude"), state.get("phase"), state.get("alpha")]);
-    if (key !== computedFor) [runs, computedFor] = [descend(source, state, shots), key];
+    if (key !== computedFor) [runs, computedFor] = [begin(source, state, shots), key];
+    const complete = runs.every(({ path }) => path.length > MAX_STEPS);
+    runs.forEach((run) => walk(run, k));
     const view = { net: source.net, curve, shots, selected, k };
     panels.forEach((panel, n) => panel.draw({ ...view, run: runs[n] }));
-    errors.draw({ k, runs });
     say(describe(state, runs, names));
+    if (complete) drawErrors();
+    else later ||= setTimeout(drawErrors, 25); // the steps beyond k come after the repaint
+  };
+  const drawErrors = () => {
+    later = 0;
+    runs.forEach((run) => walk(run, MAX_STEPS));
+    errors.draw({ k: state.get("n_inner_steps"), runs });
   };
   const redraw = onNextFrame(draw);
 
@@ -402,6 +420,7 @@ function render({ model, el }) {
   draw();
   return () => {
     stopPlaying();
+    clearTimeout(later);
     redraw.cancel();
     say.cancel();
     state.close();

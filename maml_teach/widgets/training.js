@@ -89,6 +89,8 @@ export const sampleBatch = (next) => Array.from({ length: N_TASKS }, () => sampl
 /** In a worker, for one run: trains while it may, and reports about ten times a second. */
 export function serve(scope) {
   let [run, settings, stream, training] = [null, null, null, false];
+  // Where two workers would take all cores there are, the page gets time of its own.
+  const rest = scope.navigator?.hardwareConcurrency > 2 ? 0 : 25;
   const train = (milliseconds) => {
     const [start, losses] = [performance.now(), []];
     do {
@@ -101,9 +103,9 @@ export function serve(scope) {
   };
   const goOn = () => {
     if (!training) return;
-    train(90);
+    train(75);
     training = !run.lost;
-    setTimeout(goOn, 0); // lets messages in
+    setTimeout(goOn, rest); // lets messages in
   };
   const commands = {
     settings: (message) => ({ settings } = message),

@@ -128,14 +128,17 @@ class Visit:
         return self.page
 
     def open(self, path):
-        """Load a page and wait until its fonts and its figures stand still."""
+        """Load a page, pass by all its figures, and wait until they and the fonts stand still."""
         self.goto(path)
+        for mount in self.page.locator(".figure-mount").all():
+            mount.scroll_into_view_if_needed()
         self.page.wait_for_function(
             """() => [...document.querySelectorAll('.figure-mount')].every(
                  (f) => 'ready' in f.dataset || 'failed' in f.dataset)""",
             timeout=20_000,
         )
         self.page.evaluate("() => document.fonts.ready.then(() => true)")
+        self.page.evaluate("() => scrollTo(0, 0)")
         self.page.wait_for_timeout(150)
         return self.page
 
