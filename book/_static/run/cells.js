@@ -72,7 +72,7 @@
       else if (cell.tags.includes("remove-output") || cell.tags.includes("remove-cell")) return;
       else if (cell.tags.includes("remove-stderr") && kind === "stderr") return;
       else if (kind === "html" || kind === "image") {
-        output.append(make("div", { className: "output", innerHTML: data }));
+        output.append(make("div", { className: "output", innerHTML: data, tabIndex: kind === "html" ? 0 : -1 }));
       } else addText(output, kind, data);
     };
   }
