@@ -1,9 +1,13 @@
-"""Models on a flat theta in PyTorch: the network of ``mlp``, and any ``nn.Module``."""
+"""The network of ``mlp`` in PyTorch, all tasks of a batch at once, and what every model offers.
+
+The derivatives are written out by hand as in ``mlp``, because autograd's bookkeeping costs more
+than the arithmetic of a small network.
+"""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch.func import functional_call
 from torch.nn import functional
 
 
@@ -11,34 +15,82 @@ def _mse(output, y):
     return (output - y).square().mean(dim=(-2, -1))
 
 
+def _mse_slope(output, y):
+    return (output - y) * (2 / (output.shape[-1] * output.shape[-2]))
+
+
+def _mse_curvature(output, r_output):
+    return r_output * (2 / (output.shape[-1] * output.shape[-2]))
+
+
 def _cross_entropy(output, y):
     picked = functional.log_softmax(output, dim=-1).gather(-1, y.long().unsqueeze(-1))
     return -picked.squeeze(-1).mean(dim=-1)
 
 
+def _cross_entropy_slope(output, y):
+    one_hot = functional.one_hot(y.long(), output.shape[-1])
+    return (output.softmax(dim=-1) - one_hot) / output.shape[-2]
+
+
+def _cross_entropy_curvature(output, r_output):
+    p = output.softmax(dim=-1)
+    return p * (r_output - (p * r_output).sum(dim=-1, keepdim=True)) / output.shape[-2]
+
+
 OBJECTIVES = {"mse": _mse, "cross_entropy": _cross_entropy}
+# The derivative of an objective in the output, and its second derivative times r_output.
+DERIVATIVES = {
+    "mse": (_mse_slope, _mse_curvature),
+    "cross_entropy": (_cross_entropy_slope, _cross_entropy_curvature),
+}
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
+# Slope of an activation as a function of its value a.
+SLOPES = {"relu": lambda a: (a > 0).to(a.dtype), "tanh": lambda a: 1 - a * a}
 
 
 class Differentiable:
-    """The two derivatives that the NumPy models have, for any ``loss``, by autograd."""
+    """What ``maml_torch`` asks of a model, for any ``loss``, by autograd.
+
+    ``one_by_one`` says whether tasks go through the model one after the other, and ``n_kept``
+    how many of the last inner steps keep what they computed for the walk back.
+    """
+
+    one_by_one = False
+    n_kept = 3
+
+    def loss_and_gradient(self, theta, x, y):
+        """``loss``, and its gradient in ``theta``, of the shape of ``theta``."""
+        theta = theta.detach().requires_grad_()
+        loss = self.loss(theta, x, y)
+        return loss.detach(), torch.autograd.grad(loss.sum(), theta)[0]
 
     def gradient(self, theta, x, y):
         """Gradient of ``loss`` in ``theta``, of the shape of ``theta``."""
-        theta = theta.detach().requires_grad_()
-        return torch.autograd.grad(self.loss(theta, x, y).sum(), theta)[0]
+        return self.loss_and_gradient(theta, x, y)[1]
 
     def hvp(self, theta, v, x, y):
-        """Hessian of ``loss`` times ``v``, of the shape of ``theta``, by double backward."""
+        """Hessian of ``loss`` times ``v``, of the shape of ``theta``."""
+        return self.linearize(theta, x, y)[1](v)
+
+    def linearize(self, theta, x, y):
+        """``(gradient, product)``: ``product(v)`` is the Hessian times ``v``, by double backward.
+
+        The product can be taken once: it then frees the graph that it holds.
+        """
         theta = theta.detach().requires_grad_()
         loss = self.loss(theta, x, y).sum()
         (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
-        return torch.autograd.grad(gradient, theta, v)[0]
+
+        def product(v):
+            return torch.autograd.grad(gradient, theta, v)[0]
+
+        return gradient.detach(), product
 
 
 @dataclass(frozen=True)
 class MLP(Differentiable):
-    """The network of ``mlp.MLP`` on tensors: same ``theta``, same layers, gradients by autograd.
+    """The network of ``mlp.MLP`` on tensors: same ``theta``, same layers, same derivatives.
 
     Args:
         sizes: Widths of all layers, input and output included.
@@ -52,6 +104,8 @@ class MLP(Differentiable):
     sizes: tuple[int, ...]
     activation: str = "relu"
     objective: str = "mse"
+
+    n_kept = float("inf")  # activations are no larger than the theta_k that is kept anyway
 
     def __post_init__(self):
         _choice("activation", self.activation, ACTIVATIONS)
@@ -84,6 +138,84 @@ class MLP(Differentiable):
 
     def predict(self, theta, x):
         """Outputs ``(..., n, n_out)`` for ``theta`` ``(..., n_params)``; as ``mlp.MLP.predict``."""
+        self._check(theta, x)
+        return self._forward(self._layers(theta), x)[-1]
+
+    def loss(self, theta, x, y):
+        """The objective, one number per leading index: shape ``(...)``."""
+        output = self.predict(theta, x)
+        _check_targets(self.objective, output, y)
+        return OBJECTIVES[self.objective](output, y)
+
+    def loss_and_gradient(self, theta, x, y):
+        """``loss`` ``(...)`` and its gradient ``(..., n_params)``, by backpropagation."""
+        layers, a, _, deltas = self._backward(theta, x, y)
+        return OBJECTIVES[self.objective](a[-1], y), _flatten(a, deltas)
+
+    def linearize(self, theta, x, y):
+        """``(gradient, product)``: ``product(v)`` is ``H v``, from the activations already there.
+
+        Args:
+            theta: Parameters, ``(..., n_params)``.
+            x: Inputs, ``(..., n, n_in)``; leading axes broadcast with those of ``theta``.
+            y: Targets.
+
+        Returns:
+            The gradient ``(..., n_params)``, and a function of ``v`` ``(..., n_params)``.
+        """
+        layers, a, slopes, deltas = self._backward(theta, x, y)
+        return _flatten(a, deltas), partial(self._product, layers, a, slopes, deltas)
+
+    def _backward(self, theta, x, y):
+        """Layers, activations, their slopes, and the derivative ``delta`` at each layer's ``z``."""
+        self._check(theta, x)
+        layers = self._layers(theta)
+        a = self._forward(layers, x)
+        _check_targets(self.objective, a[-1], y)
+        slopes = [None, *map(SLOPES[self.activation], a[1:-1])]
+        deltas = [DERIVATIVES[self.objective][0](a[-1], y)]
+        for (W, _), slope in zip(reversed(layers[1:]), reversed(slopes[1:]), strict=True):
+            deltas.insert(0, (deltas[0] @ W.mT) * slope)
+        return layers, a, slopes, deltas
+
+    def _product(self, layers, a, slopes, deltas, v):
+        """``H v``: every line of the gradient differentiated along ``v``; see ``mlp.MLP.hvp``."""
+        r_layers = self._layers(v)
+        r_z, r_a = [None], [None]  # the input does not depend on theta
+        for k, ((W, _), (r_W, r_b)) in enumerate(zip(layers, r_layers, strict=True)):
+            along = a[k] @ r_W + r_b
+            r_z.append(along + r_a[k] @ W if k else along)
+            r_a.append(r_z[-1] * slopes[k + 1] if k + 1 < len(layers) else r_z[-1])
+        r_delta = DERIVATIVES[self.objective][1](a[-1], r_a[-1])
+        blocks = []
+        for k in reversed(range(len(layers))):
+            r_W = a[k].mT @ r_delta
+            blocks.insert(0, (r_W + r_a[k].mT @ deltas[k] if k else r_W, r_delta))
+            if k:
+                back = r_delta @ layers[k][0].mT + deltas[k] @ r_layers[k][0].mT
+                r_delta = back * slopes[k]
+                if self.activation == "tanh":  # the slope 1 - a^2 bends by -2 a
+                    r_delta = r_delta - 2 * a[k] * r_z[k] * deltas[k - 1]
+        return _join(blocks)
+
+    def _layers(self, theta):
+        """The pairs ``(W, b)`` as views into ``theta``; ``b`` has a points axis to broadcast."""
+        sizes = [n for n_in, n_out in self._shapes for n in (n_in * n_out, n_out)]
+        blocks = theta.split(sizes, -1)
+        return [
+            (W.unflatten(-1, shape), b.unsqueeze(-2))
+            for shape, W, b in zip(self._shapes, blocks[::2], blocks[1::2], strict=True)
+        ]
+
+    def _forward(self, layers, x):
+        """Input, hidden activations and output: ``a_0 = x, ..., a_L``."""
+        a = [x]
+        for W, b in layers[:-1]:
+            a.append(ACTIVATIONS[self.activation](a[-1] @ W + b))
+        W, b = layers[-1]
+        return [*a, a[-1] @ W + b]
+
+    def _check(self, theta, x):
         if theta.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}; its last axis must be "
@@ -93,115 +225,17 @@ class MLP(Differentiable):
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; expected (..., n, n_in = {self.sizes[0]})"
             )
-        blocks = theta.split([n for pair in self._shapes for n in (pair[0] * pair[1], pair[1])], -1)
-        for k, shape in enumerate(self._shapes):
-            W = blocks[2 * k].unflatten(-1, shape)
-            z = x @ W + blocks[2 * k + 1].unsqueeze(-2)
-            x = ACTIVATIONS[self.activation](z) if k < len(self._shapes) - 1 else z
-        return x
-
-    def loss(self, theta, x, y):
-        """The objective, one number per leading index: shape ``(...)``."""
-        output = self.predict(theta, x)
-        _check_targets(self.objective, output, y)
-        return OBJECTIVES[self.objective](output, y)
 
 
-class FromModule(Differentiable):
-    """Any ``nn.Module`` as a model on a flat ``theta``; made by :func:`from_module`."""
-
-    def __init__(self, module, objective):
-        self.module = module
-        self.objective = objective
-        self._parameters = dict(module.named_parameters())
-
-    @property
-    def n_params(self):
-        """Length of ``theta``."""
-        return sum(p.numel() for p in self._parameters.values())
-
-    @property
-    def head(self):
-        """Which entries of ``theta`` belong to the last layer that has parameters, bool."""
-        layer = list(self._parameters)[-1].rpartition(".")[0]
-        return torch.cat(
-            [
-                torch.full((p.numel(),), name.rpartition(".")[0] == layer)
-                for name, p in self._parameters.items()
-            ]
-        )
-
-    def theta(self):
-        """The module's present parameters as a flat vector ``(n_params,)``, a copy."""
-        return torch.cat([p.detach().reshape(-1) for p in self._parameters.values()])
-
-    def load(self, theta):
-        """Put a trained ``theta`` back into the module, in place; returns the module."""
-        with torch.no_grad():
-            for name, value in self._unflatten(theta).items():
-                self._parameters[name].copy_(value)
-        return self.module
-
-    def predict(self, theta, x):
-        """The module's output for ``theta`` ``(n_params,)``, or task by task for a batch.
-
-        The tasks go through one after the other, so that a layer that looks at its whole batch,
-        such as BatchNorm, sees one task at a time. Buffers are copied for each call: running
-        statistics never leak from task to task, nor into the module.
-        """
-        if theta.ndim > 1:
-            return torch.stack([self.predict(t, x_t) for t, x_t in zip(theta, x, strict=True)])
-        buffers = {name: b.clone() for name, b in self.module.named_buffers()}
-        return functional_call(self.module, {**self._unflatten(theta), **buffers}, (x,))
-
-    def loss(self, theta, x, y):
-        """The objective, one number per task when ``theta`` has a task axis, else one number."""
-        if callable(self.objective):
-            if theta.ndim > 1:
-                return torch.stack([self.loss(*one) for one in zip(theta, x, y, strict=True)])
-            return self.objective(self.predict(theta, x), y)
-        output = self.predict(theta, x)
-        _check_targets(self.objective, output, y)
-        return OBJECTIVES[self.objective](output, y)
-
-    def _unflatten(self, theta):
-        if theta.shape[-1] != self.n_params:
-            raise ValueError(
-                f"theta has shape {tuple(theta.shape)}; expected n_params = {self.n_params}"
-            )
-        blocks = theta.split([p.numel() for p in self._parameters.values()])
-        return {
-            name: block.view_as(p)
-            for (name, p), block in zip(self._parameters.items(), blocks, strict=True)
-        }
+def _flatten(a, deltas):
+    """The gradient from each layer's input and ``delta``."""
+    return _join([(a_in.mT @ delta, delta) for a_in, delta in zip(a, deltas, strict=False)])
 
 
-def from_module(module, objective):
-    """Wrap any ``nn.Module`` so that every function here takes it as ``model``.
-
-    ``model.theta()`` is the flat concatenation of ``module.parameters()``, in that order, and
-    ``model.load(theta)`` puts trained weights back into the module. The module is used in the
-    mode it is in: in training mode BatchNorm uses the statistics of each batch.
-
-    Args:
-        module: The network. Its parameters are read, never changed, until ``load``.
-        objective: ``"mse"``, ``"cross_entropy"``, or a function ``(output, y) -> scalar``.
-
-    Returns:
-        A model with ``n_params``, ``theta()``, ``load(theta)``, ``predict`` and ``loss``.
-
-    Raises:
-        ValueError: If the module has no parameters or the objective is not one of these.
-
-    >>> model = from_module(torch.nn.Linear(3, 2), "cross_entropy")
-    >>> model.theta().shape
-    torch.Size([8])
-    """
-    if not callable(objective):
-        _choice("objective", objective, OBJECTIVES)
-    if not any(True for _ in module.parameters()):
-        raise ValueError("module has no parameters: there is nothing to adapt")
-    return FromModule(module, objective)
+def _join(blocks):
+    """``(W, delta)`` of every layer as one flat vector per leading index; ``b`` sums ``delta``."""
+    parts = [part for W, delta in blocks for part in (W.flatten(-2), delta.sum(-2))]
+    return torch.cat(parts, dim=-1)
 
 
 def _choice(name, value, table):

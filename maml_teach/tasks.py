@@ -19,6 +19,8 @@ class Task:
         x_query: Inputs to be judged on after adapting, ``(..., n_queries, n_in)``.
         y_query: Their targets, like ``y_support``.
 
+    The inputs may also be a tuple or a dict of such arrays, for a module with several inputs.
+
     Raises:
         ValueError: If an array is empty, is not finite, or inputs and targets do not pair up.
 
@@ -33,18 +35,41 @@ class Task:
 
     def __post_init__(self):
         for field in fields(self):
-            _check_array(field.name, getattr(self, field.name))
+            arrays = arrays_in(getattr(self, field.name))
+            if not arrays:
+                raise ValueError(f"{field.name} is empty: it holds no array")
+            for array in arrays:
+                _check_array(field.name, array)
         for part in ("support", "query"):
             _check_pair(part, getattr(self, f"x_{part}"), getattr(self, f"y_{part}"))
 
     @property
     def n_tasks(self):
         """Length of the leading axis: the number of tasks when this is a batch."""
-        return self.x_support.shape[0]
+        return arrays_in(self.x_support)[0].shape[0]
 
     def select(self, index):
         """The tasks at ``index`` (a slice or an integer array) of a batch, as a batch."""
-        return Task(*(getattr(self, field.name)[index] for field in fields(self)))
+        return self.map(lambda array: array[index])
+
+    def map(self, function):
+        """A task whose arrays are ``function`` of these."""
+        return Task(*(map_arrays(function, getattr(self, field.name)) for field in fields(self)))
+
+
+def map_arrays(function, x):
+    """``function`` of an array, or of each array in a tuple or dict of them."""
+    if isinstance(x, dict):
+        return {name: map_arrays(function, part) for name, part in x.items()}
+    if isinstance(x, tuple):
+        return tuple(map_arrays(function, part) for part in x)
+    return function(x)
+
+
+def arrays_in(x):
+    """The arrays in ``x``: itself, or those of a tuple or dict, in order."""
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else None
+    return [x] if parts is None else [array for part in parts for array in arrays_in(part)]
 
 
 def _check_array(name, array):
@@ -66,12 +91,13 @@ def _leading_axes(y):
 
 
 def _check_pair(part, x, y):
-    n = _leading_axes(y)
-    if tuple(x.shape[:n]) != tuple(y.shape[:n]):
-        raise ValueError(
-            f"y_{part} has shape {tuple(y.shape)}, which does not pair up with x_{part} of shape "
-            f"{tuple(x.shape)}: their first {n} axes must be equal"
-        )
+    n = min(_leading_axes(y), 2)  # tasks and points; what lies behind is the objective's business
+    for array in arrays_in(x):
+        if tuple(array.shape[:n]) != tuple(y.shape[:n]):
+            raise ValueError(
+                f"y_{part} has shape {tuple(y.shape)}, which does not pair up with x_{part} of "
+                f"shape {tuple(array.shape)}: their first {n} axes must be equal"
+            )
 
 
 def check_batch(tasks):
@@ -85,10 +111,11 @@ def check_batch(tasks):
             "tasks must be a batch: y_support must have shape (n_tasks, n_shots, n_out), or "
             f"(n_tasks, n_shots) with integer labels, got {tuple(tasks.y_support.shape)}"
         )
-    if tasks.x_support.shape[0] != tasks.x_query.shape[0]:
+    n_queried = tasks.y_query.shape[0]
+    if tasks.n_tasks != n_queried:
         raise ValueError(
-            f"x_support has {tasks.x_support.shape[0]} tasks but x_query has "
-            f"{tasks.x_query.shape[0]}: a batch has the same tasks in both"
+            f"x_support has {tasks.n_tasks} tasks but x_query has {n_queried}: a batch has the "
+            "same tasks in both"
         )
 
 

@@ -18,7 +18,8 @@ ALLOWED = {
     "maml": {"tasks"},
     "family": {"tasks", "maml"},
     "mlp_torch": set(),
-    "maml_torch": {"tasks", "mlp_torch"},
+    "module_torch": {"tasks", "mlp_torch"},
+    "maml_torch": {"tasks", "mlp_torch", "module_torch"},
     "family_torch": {"tasks", "maml_torch"},
     "train": {"tasks", "maml"},
 }
