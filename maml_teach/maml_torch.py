@@ -62,8 +62,8 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     for some in _portions(model, tasks):
         path, theta_prime = _walk(model, theta, some, alpha, n_inner_steps)
         losses, v = _query(model, theta_prime, some)
-        v = _walk_back(model, path, v, some, alpha)
-        meta_loss, gradient = meta_loss + losses.sum(), gradient + v.sum(dim=0)
+        meta_loss = meta_loss + losses.sum()
+        gradient = gradient + _walk_back(model, path, v, some, alpha)
     return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.7)
 
 
@@ -153,7 +153,7 @@ def _adapted(model, theta, tasks, alpha, n_inner_steps):
 
 def _walk(model, theta, tasks, alpha, n_inner_steps):
     """The inner steps: for each what ``_walk_back`` needs, and ``theta_prime``."""
-    theta_k, path = theta.expand(tasks.n_tasks, -1), []
+    theta_k, path = theta if model.shares_theta else theta.expand(tasks.n_tasks, -1), []
     for k in range(n_inner_steps):
         random_state, product = None, None
         if k >= n_inner_steps - model.n_kept:
@@ -163,18 +163,22 @@ def _walk(model, theta, tasks, alpha, n_inner_steps):
             _, gradient = _support(model, "loss_and_gradient", theta_k, tasks)
         path.append((theta_k, product, random_state))
         theta_k = theta_k - rate(alpha, k) * gradient
-    _check_convergence(theta_k, alpha, n_inner_steps)
-    return path, theta_k
+    theta_prime = theta_k.expand(tasks.n_tasks, -1)
+    _check_convergence(theta_prime, alpha, n_inner_steps)
+    return path, theta_prime
 
 
 def _walk_back(model, path, v, tasks, alpha):
+    """From ``v`` ``(n_tasks, n_params)`` at ``theta_prime`` to its sum over tasks at ``theta``."""
     for k in reversed(range(len(path))):
         theta_k, product, random_state = path.pop()
         if product is None:
             with _replayed(random_state):
                 product = _support(model, "linearize", theta_k, tasks)[1]
+        if theta_k.ndim == 1:  # shared by all tasks, so only the sum is needed
+            return v.sum(dim=0) - product(rate(alpha, k) * v, together=True)
         v = v - product(rate(alpha, k) * v)  # (3.6)
-    return v
+    return v.sum(dim=0)
 
 
 def _random_state(like):

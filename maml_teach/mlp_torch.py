@@ -46,17 +46,19 @@ DERIVATIVES = {
 }
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 # Slope of an activation as a function of its value a.
-SLOPES = {"relu": lambda a: (a > 0).to(a.dtype), "tanh": lambda a: 1 - a * a}
+SLOPES = {"relu": torch.sign, "tanh": lambda a: 1 - a * a}
 
 
 class Differentiable:
     """What ``maml_torch`` asks of a model, for any ``loss``, by autograd.
 
-    ``one_by_one`` says whether tasks go through the model one after the other, and ``n_kept``
-    how many of the last inner steps keep what they computed for the walk back.
+    ``one_by_one`` says whether tasks go through the model one after the other, ``shares_theta``
+    whether one ``theta`` ``(n_params,)`` may serve a batch of tasks, and ``n_kept`` how many of
+    the last inner steps keep what they computed for the walk back.
     """
 
     one_by_one = False
+    shares_theta = False
     n_kept = 3
 
     def loss_and_gradient(self, theta, x, y):
@@ -105,6 +107,7 @@ class MLP(Differentiable):
     activation: str = "relu"
     objective: str = "mse"
 
+    shares_theta = True
     n_kept = float("inf")  # activations are no larger than the theta_k that is kept anyway
 
     def __post_init__(self):
@@ -161,7 +164,8 @@ class MLP(Differentiable):
             y: Targets.
 
         Returns:
-            The gradient ``(..., n_params)``, and a function of ``v`` ``(..., n_params)``.
+            The gradient ``(..., n_params)``, and a function of ``v`` ``(..., n_params)``;
+            ``product(v, together=True)`` is the sum over tasks, ``(n_params,)``.
         """
         layers, a, slopes, deltas = self._backward(theta, x, y)
         return _flatten(a, deltas), partial(self._product, layers, a, slopes, deltas)
@@ -178,22 +182,28 @@ class MLP(Differentiable):
             deltas.insert(0, (deltas[0] @ W.mT) * slope)
         return layers, a, slopes, deltas
 
-    def _product(self, layers, a, slopes, deltas, v):
-        """``H v``: every line of the gradient differentiated along ``v``; see ``mlp.MLP.hvp``."""
+    def _product(self, layers, a, slopes, deltas, v, together=False):
+        """``H v``: every line of the gradient differentiated along ``v``; see ``mlp.MLP.hvp``.
+
+        With ``together`` the sum over tasks, ``(n_params,)``: one product per layer for all
+        points of all tasks.
+        """
+        points = (lambda z: z.flatten(0, -2)) if together else (lambda z: z)
         r_layers = self._layers(v)
         r_z, r_a = [None], [None]  # the input does not depend on theta
         for k, ((W, _), (r_W, r_b)) in enumerate(zip(layers, r_layers, strict=True)):
-            along = a[k] @ r_W + r_b
-            r_z.append(along + r_a[k] @ W if k else along)
+            along = _affine(a[k], r_W, r_b)
+            r_z.append(_affine(r_a[k], W, along) if k else along)
             r_a.append(r_z[-1] * slopes[k + 1] if k + 1 < len(layers) else r_z[-1])
         r_delta = DERIVATIVES[self.objective][1](a[-1], r_a[-1])
         blocks = []
         for k in reversed(range(len(layers))):
-            r_W = a[k].mT @ r_delta
-            blocks.insert(0, (r_W + r_a[k].mT @ deltas[k] if k else r_W, r_delta))
+            r_W = points(a[k]).mT @ points(r_delta)
+            r_W = _affine(points(r_a[k]).mT, points(deltas[k]), r_W) if k else r_W
+            blocks.insert(0, (r_W, points(r_delta)))
             if k:
-                back = r_delta @ layers[k][0].mT + deltas[k] @ r_layers[k][0].mT
-                r_delta = back * slopes[k]
+                back = r_delta @ layers[k][0].mT
+                r_delta = _affine(deltas[k], r_layers[k][0].mT, back) * slopes[k]
                 if self.activation == "tanh":  # the slope 1 - a^2 bends by -2 a
                     r_delta = r_delta - 2 * a[k] * r_z[k] * deltas[k - 1]
         return _join(blocks)
@@ -211,9 +221,9 @@ class MLP(Differentiable):
         """Input, hidden activations and output: ``a_0 = x, ..., a_L``."""
         a = [x]
         for W, b in layers[:-1]:
-            a.append(ACTIVATIONS[self.activation](a[-1] @ W + b))
+            a.append(ACTIVATIONS[self.activation](_affine(a[-1], W, b)))
         W, b = layers[-1]
-        return [*a, a[-1] @ W + b]
+        return [*a, _affine(a[-1], W, b)]
 
     def _check(self, theta, x):
         if theta.shape[-1] != self.n_params:
@@ -225,6 +235,15 @@ class MLP(Differentiable):
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; expected (..., n, n_in = {self.sizes[0]})"
             )
+
+
+def _affine(x, W, b):
+    """``x @ W + b`` in one call, when every task has its own ``W`` and when all share one."""
+    if x.ndim == W.ndim == b.ndim == 3:
+        return torch.baddbmm(b, x, W)
+    if W.ndim == 2 and b.shape[:-1] == (1,):
+        return functional.linear(x, W.mT, b[0])
+    return x @ W + b
 
 
 def _flatten(a, deltas):

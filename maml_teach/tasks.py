@@ -50,11 +50,18 @@ class Task:
 
     def select(self, index):
         """The tasks at ``index`` (a slice or an integer array) of a batch, as a batch."""
-        return self.map(lambda array: array[index])
+        part = object.__new__(Task)  # what was checked with the batch is not checked again
+        for field in fields(self):
+            chosen = map_arrays(lambda array: array[index], getattr(self, field.name))
+            object.__setattr__(part, field.name, chosen)
+        return part
 
     def map(self, function):
-        """A task whose arrays are ``function`` of these."""
-        return Task(*(map_arrays(function, getattr(self, field.name)) for field in fields(self)))
+        """A task whose arrays are ``function`` of these; this very task if it changes nothing."""
+        before = [getattr(self, field.name) for field in fields(self)]
+        after = [map_arrays(function, x) for x in before]
+        same = all(one is two for one, two in zip(_leaves(before), _leaves(after), strict=True))
+        return self if same else Task(*after)
 
 
 def map_arrays(function, x):
@@ -70,6 +77,10 @@ def arrays_in(x):
     """The arrays in ``x``: itself, or those of a tuple or dict, in order."""
     parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else None
     return [x] if parts is None else [array for part in parts for array in arrays_in(part)]
+
+
+def _leaves(parts):
+    return [array for x in parts for array in arrays_in(x)]
 
 
 def _check_array(name, array):

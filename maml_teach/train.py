@@ -1,10 +1,11 @@
 """The outer loop: meta-training, saving and resuming a run, and evaluation over many tasks."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from tqdm import trange
+from tqdm import tqdm
 
 from . import maml
 from .tasks import check_inner_loop, check_rate, rate
@@ -88,7 +89,18 @@ class Run:
     rng_state: dict
 
 
-def meta_train(model, theta, family, config, *, rng, gradient=maml.maml_gradient, progress=True):
+def meta_train(
+    model,
+    theta,
+    family,
+    config,
+    *,
+    rng,
+    gradient=maml.maml_gradient,
+    progress=True,
+    checkpoint=None,
+    every=1000,
+):
     """Meta-train ``theta`` on a family of tasks.
 
     Args:
@@ -98,12 +110,17 @@ def meta_train(model, theta, family, config, *, rng, gradient=maml.maml_gradient
         config: A :class:`MetaConfig`.
         rng: A ``numpy.random.Generator``; it draws the tasks.
         gradient: Any ``(model, theta, tasks, alpha=, n_inner_steps=) -> (loss, gradient)``.
-        progress: Whether to show a progress bar.
+        progress: Whether to show a progress bar: loss, steps per second, time left.
+        checkpoint: A file to keep the run in, if given: replaced as a whole every ``every`` steps,
+            at the end, and when the training is interrupted (Ctrl-C) or stops with an error. After
+            a kill it is at most ``every`` steps behind. :func:`load_run` and :func:`resume` go on.
+        every: Outer steps between two checkpoints.
 
     Returns:
         The finished :class:`Run`.
 
     Raises:
+        ValueError: If ``every`` is not a positive integer.
         FloatingPointError: If the inner loop or the meta-loss is no longer finite; it names the
             step, ``alpha`` and ``beta``.
 
@@ -120,32 +137,76 @@ def meta_train(model, theta, family, config, *, rng, gradient=maml.maml_gradient
     """
     moments = (0 * theta, 0 * theta)
     run = Run(config, theta, moments, np.empty(0), rng.bit_generator.state)
-    return _train(model, run, family, rng, gradient, progress)
+    return _train(model, run, family, rng, gradient, progress, checkpoint, every)
 
 
-def resume(model, run, family, *, n_meta_steps, gradient=maml.maml_gradient, progress=True):
-    """Go on with ``run`` for ``n_meta_steps`` more steps, to the bit as if it had not stopped.
+def resume(
+    model,
+    run,
+    family,
+    *,
+    n_meta_steps=None,
+    gradient=maml.maml_gradient,
+    progress=True,
+    checkpoint=None,
+    every=1000,
+):
+    """Go on with ``run``, to the bit as if it had not stopped.
 
-    Arguments, answer and errors are those of :func:`meta_train`.
+    ``n_meta_steps`` is the number of further steps; left out, those that the run was meant to
+    have. The other arguments, answer and errors are those of :func:`meta_train`.
     """
     rng = np.random.Generator(getattr(np.random, run.rng_state["bit_generator"])())
     rng.bit_generator.state = run.rng_state
-    run = replace(run, config=replace(run.config, n_meta_steps=n_meta_steps))
-    return _train(model, run, family, rng, gradient, progress)
+    if n_meta_steps is not None:
+        config = replace(run.config, n_meta_steps=len(run.history) + n_meta_steps)
+        run = replace(run, config=config)
+    return _train(model, run, family, rng, gradient, progress, checkpoint, every)
 
 
-def _train(model, run, family, rng, gradient, progress):
-    config, theta, moments = run.config, run.theta, run.moments
-    step, history = OPTIMIZERS[config.optimizer], list(run.history)
-    bar = trange(config.n_meta_steps, disable=not progress, desc="meta-training")
-    for _ in bar:
-        tasks = family.sample(rng, config.n_tasks, config.n_shots, config.n_queries)
-        meta_loss, g = _finite_gradient(gradient, model, theta, tasks, config, len(history))
-        history.append(meta_loss)
-        theta, moments = step(theta, g, moments, config.beta, len(history))
-        if len(history) % 100 == 0:
-            bar.set_postfix_str(f"loss {np.mean(history[-100:]):.3f}")
-    return Run(config, theta, moments, np.array(history), rng.bit_generator.state)
+def _train(model, run, family, rng, gradient, progress, checkpoint, every):
+    if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
+        raise ValueError(f"every must be a positive integer, got {every!r}")
+    history = list(run.history)
+    now = run.theta, run.moments, run.rng_state, len(history)
+    bar = _progress_bar(len(history), run.config.n_meta_steps, progress)
+    try:
+        for _ in bar:
+            now = _outer_step(model, now, family, run.config, rng, gradient, history)
+            if checkpoint is not None and len(history) % every == 0:
+                save_run(_as_run(run.config, now, history), checkpoint)
+            if len(history) % 100 == 0:
+                bar.set_postfix_str(f"loss {np.mean(history[-100:]):.3f}")
+    finally:  # also when interrupted
+        if checkpoint is not None:
+            save_run(_as_run(run.config, now, history), checkpoint)
+    return _as_run(run.config, now, history)
+
+
+def _outer_step(model, now, family, config, rng, gradient, history):
+    theta, moments, _, n_done = now
+    tasks = family.sample(rng, config.n_tasks, config.n_shots, config.n_queries)
+    meta_loss, g = _finite_gradient(gradient, model, theta, tasks, config, n_done)
+    theta, moments = OPTIMIZERS[config.optimizer](theta, g, moments, config.beta, n_done + 1)
+    history.append(meta_loss)
+    return theta, moments, rng.bit_generator.state, n_done + 1
+
+
+def _as_run(config, now, history):
+    """The state after the last whole step; an interrupt may have left a longer history."""
+    theta, moments, rng_state, n_done = now
+    return Run(config, theta, moments, np.array(history[:n_done]), rng_state)
+
+
+def _progress_bar(n_done, n_meta_steps, progress):
+    return tqdm(
+        range(n_done, n_meta_steps),
+        initial=n_done,
+        total=n_meta_steps,
+        disable=not progress,
+        desc="meta-training",
+        unit=" steps",
+    )
 
 
 def _finite_gradient(gradient, model, theta, tasks, config, n_done):
@@ -164,16 +225,24 @@ def _finite_gradient(gradient, model, theta, tasks, config, n_done):
 
 
 def save_run(run, path):
-    """Write ``run`` to ``path`` (.npz) so that :func:`load_run` gives it back to the bit."""
+    """Write ``run`` to ``path`` (.npz) so that :func:`load_run` gives it back to the bit.
+
+    The file is written beside ``path`` and then takes its place, so that ``path`` is always
+    whole: the old run or the new one, whenever the process or the machine stops.
+    """
     settings = {"config": asdict(run.config), "rng_state": run.rng_state}
     arrays = {"theta": run.theta, "m": run.moments[0], "v": run.moments[1]}
-    with open(path, "wb") as file:
+    beside = f"{path}.part"
+    with open(beside, "wb") as file:
         np.savez(
             file,
             settings=json.dumps(settings),
             history=run.history,
             **{name: _to_numpy(array) for name, array in arrays.items()},
         )
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
 
 
 def load_run(path, *, like=None):

@@ -22,6 +22,7 @@ ALLOWED = {
     "maml_torch": {"tasks", "mlp_torch", "module_torch"},
     "family_torch": {"tasks", "maml_torch"},
     "train": {"tasks", "maml"},
+    "distributed": set(),
 }
 
 
