@@ -233,7 +233,9 @@ def _check_convergence(theta_prime, alpha, n_inner_steps):
     finite = theta_prime.isfinite().all(dim=-1)
     if not finite.all():
         shown = alpha if np.ndim(alpha) == 0 else f"{alpha.min():.3g} to {alpha.max():.3g}"
+        n_tasks = finite.numel()
+        which = f"{int((~finite).sum())} of {n_tasks} tasks" if n_tasks > 1 else "a task"
         raise FloatingPointError(
-            f"the inner loop diverged on {int((~finite).sum())} of {finite.numel()} tasks within "
+            f"the inner loop diverged on {which} within "
             f"{n_inner_steps} steps: alpha = {shown} is too large"
         )

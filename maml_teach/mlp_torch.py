@@ -152,7 +152,7 @@ class MLP(Differentiable):
 
     def loss_and_gradient(self, theta, x, y):
         """``loss`` ``(...)`` and its gradient ``(..., n_params)``, by backpropagation."""
-        layers, a, _, deltas = self._backward(theta, x, y)
+        _, a, _, deltas = self._backward(theta, x, y)
         return OBJECTIVES[self.objective](a[-1], y), _flatten(a, deltas)
 
     def linearize(self, theta, x, y):

@@ -153,7 +153,7 @@ def from_module(module, objective):
         objective: ``"mse"``, ``"cross_entropy"``, or a function ``(output, y) -> scalar``.
 
     Returns:
-        A model with ``n_params``, ``theta()``, ``load(theta)``, ``set_grad``, ``predict``, ``loss``.
+        A model with ``n_params``, ``theta()``, ``load``, ``set_grad``, ``predict`` and ``loss``.
 
     Raises:
         ValueError: If nothing in the module can be trained or the objective is not one of these.

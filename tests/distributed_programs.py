@@ -20,7 +20,7 @@ from maml_teach.train import MetaConfig, load_run, meta_train, resume
 
 MODEL = maml_torch.MLP((1, 8, 1), activation="tanh")
 INNER = {"alpha": 0.05, "n_inner_steps": 2}
-KILLED_AT, EVERY, N_META_STEPS = 7, 3, 12
+KILLED_AT, EVERY, N_META_STEPS = 8, 3, 12
 
 
 def theta_of(model):
@@ -86,7 +86,11 @@ def killing(gradient, rank):
 
     def once(*args, **inner):
         calls.append(1)
-        if len(calls) == KILLED_AT and rank == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        if (
+            len(calls) == KILLED_AT
+            and rank == 1
+            and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+        ):
             os.kill(os.getpid(), signal.SIGKILL)
         return gradient(*args, **inner)
 
