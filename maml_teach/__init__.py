@@ -7,10 +7,12 @@ tasks           ``Task`` (support and query), the families ``Sinusoids`` and ``L
 mlp             a NumPy network on a flat ``theta``: predict, loss, gradient, hvp
 maml            adapt, and the meta-gradients: MAML, FOMAML, Reptile, ANIL, joint training
 family          Meta-SGD, MAML++ and iMAML: learned rates, implicit gradients
-mlp_torch       the same network on tensors, and ``from_module`` for any ``nn.Module``
-maml_torch      the names of ``maml`` on tensors, by autograd, CPU or GPU
+mlp_torch       the same network on tensors
+module_torch    ``from_module`` for any ``nn.Module``; inner rates by name
+maml_torch      the names of ``maml`` on tensors, CPU or GPU
 family_torch    the names of ``family``, likewise
 train           ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a run
+distributed     meta-training on many processes, one all-reduce a step
 checks          central differences, and ``check_meta_gradient`` for anyone's function
 diagnosis       gradients that are wrong in known ways, to name a mistake
 plotting        one function per kind of figure

@@ -263,14 +263,18 @@ def _choice(name, value, table):
 
 
 def _check_targets(objective, output, y):
-    if objective == "mse":
-        if y.shape[-2:] != output.shape[-2:]:
-            raise ValueError(
-                f"y has shape {tuple(y.shape)}; expected (..., {tuple(output.shape[-2:])})"
-            )
-        return
-    n, n_out = output.shape[-2:]
-    if y.is_floating_point() or y.shape[-1:] != (n,):
-        raise ValueError(f"y must be integer labels (..., {n}), got {y.dtype} {tuple(y.shape)}")
-    if int(y.min()) < 0 or int(y.max()) >= n_out:
+    _check_target_shape(objective, output, y)
+    n_out = output.shape[-1]
+    if objective == "cross_entropy" and (int(y.min()) < 0 or int(y.max()) >= n_out):
         raise ValueError(f"y has labels in [{y.min()}, {y.max()}]; expected 0 to {n_out - 1}")
+
+
+def _check_target_shape(objective, output, y):
+    wanted = tuple(output.shape[-2:])
+    if objective == "mse":
+        if y.shape[-2:] != wanted:
+            raise ValueError(f"y has shape {tuple(y.shape)}; expected (..., {wanted})")
+    elif y.is_floating_point() or y.shape[-1:] != wanted[:1]:
+        raise ValueError(
+            f"y must be integer labels (..., {wanted[0]}), got {y.dtype} {tuple(y.shape)}"
+        )

@@ -3,7 +3,13 @@
 import torch
 from torch.func import functional_call, grad, grad_and_value, vjp, vmap
 
-from .mlp_torch import OBJECTIVES, Differentiable, _check_targets, _choice
+from .mlp_torch import (
+    OBJECTIVES,
+    Differentiable,
+    _check_target_shape,
+    _check_targets,
+    _choice,
+)
 from .tasks import arrays_in, map_arrays
 
 MANY_IMAGES = 16  # from here on convolutions on a CPU are faster with channels innermost
@@ -109,6 +115,7 @@ class AllAtOnce(FromModule):
     """
 
     one_by_one = False
+    n_kept = float("inf")  # a product holds no graph: it computes everything again
 
     def loss_and_gradient(self, theta, x, y):
         """Loss ``(n_tasks,)`` and gradient ``(n_tasks, n_params)``."""
@@ -117,7 +124,7 @@ class AllAtOnce(FromModule):
         return loss, gradient
 
     def linearize(self, theta, x, y):
-        """``(gradient, product)`` per task; ``product(v)`` recomputes, so nothing is kept."""
+        """``(gradient, product)`` per task, gradient ``(n_tasks, n_params)``."""
 
         def one_product(theta, v, x, y, buffers):
             return vjp(lambda t: grad(self._one_loss)(t, x, y, buffers), theta)[1](v)[0]
@@ -135,6 +142,7 @@ class AllAtOnce(FromModule):
         output = _call(self.module, self._unflatten(theta), x, buffers)
         if callable(self.objective):
             return self.objective(output, y)
+        _check_target_shape(self.objective, output, y)
         return OBJECTIVES[self.objective](output, y)
 
 

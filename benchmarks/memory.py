@@ -1,0 +1,108 @@
+"""Peak memory of one exact meta-gradient against the number of inner steps, a process for each.
+
+Conv4 with 64 filters and batch statistics on 28 x 28 images, 5 ways, 1 shot, 15 queries a class.
+
+Usage: python benchmarks/memory.py [--n-tasks 4] [--steps 1 5 10 20] [--repeat 3]
+Writes benchmarks/results/memory.json: megabytes above the process before the call, the least of
+``--repeat`` processes, for the walk back and for plain autograd through the inner loop.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from maml_teach import maml_torch
+from maml_teach.tasks import Task
+
+RESULTS = Path(__file__).parent / "results" / "memory.json"
+METHODS = ("walk back", "plain autograd")
+
+
+def conv4(n_filters=64, n_ways=5):
+    """Four blocks of convolution, BatchNorm, ReLU and pooling, and a linear layer."""
+    blocks = []
+    for n_in in (1, n_filters, n_filters, n_filters):
+        conv = nn.Conv2d(n_in, n_filters, 3, padding=1)
+        blocks += [conv, nn.BatchNorm2d(n_filters), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(n_filters, n_ways))
+
+
+def random_tasks(n_tasks, n_queries=15, n_ways=5):
+    """Noise for images, ``(n_tasks, n, 1, 28, 28)``: memory does not depend on what they show."""
+    labels = torch.arange(n_ways).expand(n_tasks, -1)
+    x_support = torch.randn(n_tasks, n_ways, 1, 28, 28)
+    x_query = torch.randn(n_tasks, n_ways * n_queries, 1, 28, 28)
+    return Task(x_support, labels, x_query, labels.repeat(1, n_queries))
+
+
+def plain(model, tasks, n_inner_steps):
+    """Autograd through the inner loop, one task after the other, as other libraries do."""
+    total = 0.0
+    for t in range(tasks.n_tasks):
+        part = tasks.select(slice(t, t + 1))
+        inner = {"alpha": 0.01, "n_inner_steps": n_inner_steps}
+        total = total + maml_torch.unrolled_gradient(model, model.theta(), part, **inner)[1]
+    return total / tasks.n_tasks
+
+
+def peak():
+    """Largest resident memory of this process so far, MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def measure(method, n_inner_steps, n_tasks):
+    """Peak above the process before the call, MB."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model, tasks = maml_torch.from_module(conv4(), "cross_entropy"), random_tasks(n_tasks)
+    small = random_tasks(1, n_queries=1)
+    inner = {"alpha": 0.01, "n_inner_steps": n_inner_steps}
+    maml_torch.maml_gradient(model, model.theta(), small, alpha=0.01)  # libraries loaded
+    before = peak()
+    if method == "walk back":
+        maml_torch.maml_gradient(model, model.theta(), tasks, **inner)
+    else:
+        plain(model, tasks, n_inner_steps)
+    return peak() - before
+
+
+def in_a_process(*arguments):
+    """:func:`measure` in a fresh process, which has no earlier peak."""
+    command = [sys.executable, __file__, "--one", *map(str, arguments)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main():
+    """Measure, print a table and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n-tasks", type=int, default=4)
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 5, 10, 20])
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        method, n_inner_steps, n_tasks = options.one
+        return print(measure(method, int(n_inner_steps), int(n_tasks)))
+    megabytes = {method: [] for method in METHODS}
+    for method in METHODS:
+        for k in options.steps:
+            runs = [in_a_process(method, k, options.n_tasks) for _ in range(options.repeat)]
+            megabytes[method].append(min(runs))
+            print(f"{method}, {k} inner steps: {min(runs):.0f} MB", flush=True)
+    ratio = {method: values[-1] / values[0] for method, values in megabytes.items()}
+    found = {"n_tasks": options.n_tasks, "steps": options.steps, "torch": torch.__version__}
+    found |= {"megabytes_above_start": megabytes, "last_over_first": ratio}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    return print(ratio)
+
+
+if __name__ == "__main__":
+    main()
