@@ -59,7 +59,7 @@ class Differentiable:
 
     one_by_one = False
     shares_theta = False
-    n_kept = 3
+    n_kept = 2
 
     def loss_and_gradient(self, theta, x, y):
         """``loss``, and its gradient in ``theta``, of the shape of ``theta``."""

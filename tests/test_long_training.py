@@ -118,11 +118,12 @@ def test_a_killed_process_loses_at_most_one_interval(tmp_path):
     assert_same(go_on("numpy", path, n_meta_steps=7), whole)
 
 
-def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, step):
     path = tmp_path / "run.npz"
     before = train("numpy", 3)
     save_run(before, path)
-    monkeypatch.setattr(os, "fsync", failing(os.fsync, OSError("no space left"), 1))
+    monkeypatch.setattr(os, step, failing(getattr(os, step), OSError("no space left"), 1))
     with pytest.raises(OSError, match="no space left"):
         save_run(train("numpy", 5), path)
     assert_same(load_run(path), before)
