@@ -94,6 +94,36 @@ def curve(per_task, n_tasks, n_bytes, latency, bandwidth):
     ]
 
 
+def measured(n_inner_steps):
+    """Everything that was timed on this machine."""
+    torch.set_num_threads(1)
+    return {
+        "seconds_per_task": seconds_per_task(n_inner_steps),
+        "n_inner_steps": n_inner_steps,
+        "all_reduce_lengths": LENGTHS,
+        "all_reduce_seconds": measured_all_reduce(RESULTS.with_suffix(".part")),
+        "n_cores": os.cpu_count(),
+    }
+
+
+def computed(times, n_tasks, network):
+    """Seconds per step and speed-up on each of ``N_MACHINES``, from the measured times."""
+    n_bytes = 4 * (sum(p.numel() for p in conv4().parameters()) + 1)
+    networks = {"this machine": fitted(times["all_reduce_seconds"]), "network": network}
+    seconds = {
+        name: curve(times["seconds_per_task"], n_tasks, n_bytes, *pair)
+        for name, pair in networks.items()
+    }
+    return {
+        "n_tasks": n_tasks,
+        "n_bytes": n_bytes,
+        "n_machines": N_MACHINES,
+        "latency_and_bandwidth": networks,
+        "seconds_per_step": seconds,
+        "speedup": {name: list(values[0] / np.array(values)) for name, values in seconds.items()},
+    }
+
+
 def main():
     """Measure, compute, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -102,39 +132,12 @@ def main():
     parser.add_argument("--latency", type=float, default=5e-5, help="of the network, s")
     parser.add_argument("--bandwidth", type=float, default=1.25e9, help="of the network, B/s")
     options = parser.parse_args()
-    torch.set_num_threads(1)
     RESULTS.parent.mkdir(exist_ok=True)
-    seconds = measured_all_reduce(RESULTS.with_suffix(".part"))
-    latency, bandwidth = fitted(seconds)
-    per_task = seconds_per_task(options.n_inner_steps)
-    n_bytes = 4 * (sum(p.numel() for p in conv4().parameters()) + 1)
-    networks = {
-        "this machine": (latency, bandwidth),
-        "network": (options.latency, options.bandwidth),
-    }
-    computed = {
-        name: curve(per_task, options.n_tasks, n_bytes, *network)
-        for name, network in networks.items()
-    }
-    found = {
-        "measured": {
-            "seconds_per_task": per_task,
-            "n_inner_steps": options.n_inner_steps,
-            "all_reduce_lengths": LENGTHS,
-            "all_reduce_seconds": seconds,
-            "n_cores": os.cpu_count(),
-        },
-        "computed, not measured": {
-            "n_tasks": options.n_tasks,
-            "n_bytes": n_bytes,
-            "n_machines": N_MACHINES,
-            "latency_and_bandwidth": networks,
-            "seconds_per_step": computed,
-            "speedup": {k: list(v[0] / np.array(v)) for k, v in computed.items()},
-        },
-    }
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    times = measured(options.n_inner_steps)
+    found = computed(times, options.n_tasks, (options.latency, options.bandwidth))
+    text = json.dumps({"measured": times, "computed, not measured": found}, indent=1)
+    RESULTS.write_text(text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

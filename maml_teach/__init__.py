@@ -7,7 +7,7 @@ tasks           ``Task`` (support and query), the families ``Sinusoids`` and ``L
 mlp             a NumPy network on a flat ``theta``: predict, loss, gradient, hvp
 maml            adapt, and the meta-gradients: MAML, FOMAML, Reptile, ANIL, joint training
 family          Meta-SGD, MAML++ and iMAML: learned rates, implicit gradients
-mlp_torch       the same network on tensors
+mlp_torch       the same network on tensors; its losses are in ``objectives_torch``
 module_torch    ``from_module`` for any ``nn.Module``; inner rates by name
 maml_torch      the names of ``maml`` on tensors, CPU or GPU
 family_torch    the names of ``family``, likewise

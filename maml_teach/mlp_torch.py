@@ -10,40 +10,8 @@ from functools import partial
 import torch
 from torch.nn import functional
 
+from .objectives_torch import DERIVATIVES, OBJECTIVES, check_targets, choice
 
-def _mse(output, y):
-    return (output - y).square().mean(dim=(-2, -1))
-
-
-def _mse_slope(output, y):
-    return (output - y) * (2 / (output.shape[-1] * output.shape[-2]))
-
-
-def _mse_curvature(output, r_output):
-    return r_output * (2 / (output.shape[-1] * output.shape[-2]))
-
-
-def _cross_entropy(output, y):
-    picked = functional.log_softmax(output, dim=-1).gather(-1, y.long().unsqueeze(-1))
-    return -picked.squeeze(-1).mean(dim=-1)
-
-
-def _cross_entropy_slope(output, y):
-    one_hot = functional.one_hot(y.long(), output.shape[-1])
-    return (output.softmax(dim=-1) - one_hot) / output.shape[-2]
-
-
-def _cross_entropy_curvature(output, r_output):
-    p = output.softmax(dim=-1)
-    return p * (r_output - (p * r_output).sum(dim=-1, keepdim=True)) / output.shape[-2]
-
-
-OBJECTIVES = {"mse": _mse, "cross_entropy": _cross_entropy}
-# The derivative of an objective in the output, and its second derivative times r_output.
-DERIVATIVES = {
-    "mse": (_mse_slope, _mse_curvature),
-    "cross_entropy": (_cross_entropy_slope, _cross_entropy_curvature),
-}
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
 # Slope of an activation as a function of its value a.
 SLOPES = {"relu": torch.sign, "tanh": lambda a: 1 - a * a}
@@ -111,8 +79,8 @@ class MLP(Differentiable):
     n_kept = float("inf")  # activations are no larger than the theta_k that is kept anyway
 
     def __post_init__(self):
-        _choice("activation", self.activation, ACTIVATIONS)
-        _choice("objective", self.objective, OBJECTIVES)
+        choice("activation", self.activation, ACTIVATIONS)
+        choice("objective", self.objective, OBJECTIVES)
 
     @property
     def n_params(self):
@@ -147,7 +115,7 @@ class MLP(Differentiable):
     def loss(self, theta, x, y):
         """The objective, one number per leading index: shape ``(...)``."""
         output = self.predict(theta, x)
-        _check_targets(self.objective, output, y)
+        check_targets(self.objective, output, y)
         return OBJECTIVES[self.objective](output, y)
 
     def loss_and_gradient(self, theta, x, y):
@@ -175,7 +143,7 @@ class MLP(Differentiable):
         self._check(theta, x)
         layers = self._layers(theta)
         a = self._forward(layers, x)
-        _check_targets(self.objective, a[-1], y)
+        check_targets(self.objective, a[-1], y)
         slopes = [None, *map(SLOPES[self.activation], a[1:-1])]
         deltas = [DERIVATIVES[self.objective][0](a[-1], y)]
         for (W, _), slope in zip(reversed(layers[1:]), reversed(slopes[1:]), strict=True):
@@ -255,26 +223,3 @@ def _join(blocks):
     """``(W, delta)`` of every layer as one flat vector per leading index; ``b`` sums ``delta``."""
     parts = [part for W, delta in blocks for part in (W.flatten(-2), delta.sum(-2))]
     return torch.cat(parts, dim=-1)
-
-
-def _choice(name, value, table):
-    if value not in table:
-        raise ValueError(f"{name} must be {' or '.join(map(repr, table))}, got {value!r}")
-
-
-def _check_targets(objective, output, y):
-    _check_target_shape(objective, output, y)
-    n_out = output.shape[-1]
-    if objective == "cross_entropy" and (int(y.min()) < 0 or int(y.max()) >= n_out):
-        raise ValueError(f"y has labels in [{y.min()}, {y.max()}]; expected 0 to {n_out - 1}")
-
-
-def _check_target_shape(objective, output, y):
-    wanted = tuple(output.shape[-2:])
-    if objective == "mse":
-        if y.shape[-2:] != wanted:
-            raise ValueError(f"y has shape {tuple(y.shape)}; expected (..., {wanted})")
-    elif y.is_floating_point() or y.shape[-1:] != wanted[:1]:
-        raise ValueError(
-            f"y must be integer labels (..., {wanted[0]}), got {y.dtype} {tuple(y.shape)}"
-        )

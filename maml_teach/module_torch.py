@@ -3,13 +3,8 @@
 import torch
 from torch.func import functional_call, grad, grad_and_value, vjp, vmap
 
-from .mlp_torch import (
-    OBJECTIVES,
-    Differentiable,
-    _check_target_shape,
-    _check_targets,
-    _choice,
-)
+from .mlp_torch import Differentiable
+from .objectives_torch import OBJECTIVES, check_target_shape, check_targets, choice
 from .tasks import arrays_in, map_arrays
 
 MANY_IMAGES = 16  # from here on convolutions on a CPU are faster with channels innermost
@@ -87,7 +82,7 @@ class FromModule(Differentiable):
                 return torch.stack([self.loss(*one) for one in zip(theta, inputs, y, strict=True)])
             return self.objective(self.predict(theta, x), y)
         output = self.predict(theta, x)
-        _check_targets(self.objective, output, y)
+        check_targets(self.objective, output, y)
         return OBJECTIVES[self.objective](output, y)
 
     def _entries(self, chosen):
@@ -142,7 +137,7 @@ class AllAtOnce(FromModule):
         output = _call(self.module, self._unflatten(theta), x, buffers)
         if callable(self.objective):
             return self.objective(output, y)
-        _check_target_shape(self.objective, output, y)
+        check_target_shape(self.objective, output, y)
         return OBJECTIVES[self.objective](output, y)
 
 
@@ -226,7 +221,7 @@ def _trainable(module):
 
 def _checked(module, objective):
     if not callable(objective):
-        _choice("objective", objective, OBJECTIVES)
+        choice("objective", objective, OBJECTIVES)
     if not _trainable(module):
         raise ValueError("module has no parameters to train: there is nothing to adapt")
     return module, objective
