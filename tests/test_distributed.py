@@ -81,7 +81,7 @@ def test_divergence_on_one_rank_stops_all(groups, n_ranks):
 
 def test_a_killed_rank_costs_the_steps_since_the_checkpoint(tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    log = start([*launcher, "--max-restarts=1", str(PROGRAM), "train", str(tmp_path)])
+    log = start([*launcher, "--max-restarts=3", str(PROGRAM), "train", str(tmp_path)])
     at_checkpoint = (programs.KILLED_AT - 1) // programs.EVERY * programs.EVERY
     resumed = {int(step) for step in re.findall(r"goes on from step (\d+)", log)}
     assert len(resumed) == 1
