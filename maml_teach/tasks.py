@@ -200,7 +200,7 @@ class Sinusoids:
 
     def sample(self, rng, n_tasks, n_shots, n_queries):
         """A batch of ``n_tasks`` waves with ``n_shots`` support and ``n_queries`` query points."""
-        _check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
+        check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         amplitude = rng.uniform(*self.amplitude, size=(n_tasks, 1, 1))
         phase = rng.uniform(*self.phase, size=(n_tasks, 1, 1))
         x = rng.uniform(*self.x, size=(n_tasks, n_shots + n_queries, 1))
@@ -232,7 +232,7 @@ class Lines:
 
     def sample(self, rng, n_tasks, n_shots, n_queries):
         """A batch of ``n_tasks`` lines with ``n_shots`` support and ``n_queries`` query points."""
-        _check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
+        check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         slope, intercept, centre, half_width = (
             rng.uniform(*bounds, size=(n_tasks, 1, 1))
             for bounds in (self.slope, self.intercept, self.centre, self.half_width)
@@ -241,7 +241,12 @@ class Lines:
         return _split(x, slope * x + intercept, n_shots)
 
 
-def _check_counts(**counts):
+def check_counts(**counts):
+    """Require positive integers.
+
+    Raises:
+        ValueError: If one is none; it names which.
+    """
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")

@@ -11,6 +11,7 @@ from maml_teach import widgets
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Lines, Task
 from maml_teach.widgets import (
+    DriveIt,
     FamilyMap,
     GradientGap,
     MetaLandscape,
@@ -29,6 +30,7 @@ FIGURES = [
     "family_map",
     "flip",
     "training",
+    "driving",
 ]
 
 
@@ -69,6 +71,7 @@ def test_bundle_refuses_unknown_figures():
         GradientGap(starts(), one_task()),
         FamilyMap.from_package(),
         Training(),
+        DriveIt.from_package(),
     ],
 )
 def test_front_end_travels_as_text(figure):

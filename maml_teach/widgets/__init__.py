@@ -5,6 +5,7 @@ in JupyterLab, and the same module runs on the static pages of the book with no 
 """
 
 from .base import bundle
+from .driving import DriveIt
 from .family_map import FamilyMap
 from .flip import Case, FlipMistake, Outcome
 from .gradient_gap import GradientGap
@@ -15,6 +16,7 @@ from .two_loops import TwoLoops
 
 __all__ = [
     "Case",
+    "DriveIt",
     "FamilyMap",
     "FlipMistake",
     "GradientGap",

@@ -7,12 +7,11 @@ import anywidget
 import traitlets
 
 HERE = Path(__file__).parent
-SHARED = ("maths", "ui")
-IMPORTS = re.compile(r"^import\b[^;]*;\n", re.MULTILINE)
+IMPORTS = re.compile(r'^import\b[^;]*?"\./(\w+)\.js";\n', re.MULTILINE)
 
 
 def bundle(name, folder=HERE):
-    """One ES module, as text, for the figure ``name``: the shared modules and its own.
+    """One ES module, as text, for the figure ``name``: its own file after all that it imports.
 
     The files are real modules, so that node can test them one by one. A page has only the one
     text that anywidget sends; in it, what the files import from each other is already there.
@@ -24,14 +23,29 @@ def bundle(name, folder=HERE):
     Raises:
         ValueError: If there is no such figure.
     """
-    figures = sorted({path.stem for path in folder.glob("*.js")} - set(SHARED))
+    own = {path.stem: path for path in folder.glob("*.js")}
+    figures = sorted(stem for stem, path in own.items() if "export default" in _read(path))
     if name not in figures:
         raise ValueError(f"name must be one of {figures}, got {name!r}")
-    files = [HERE / f"{stem}.js" for stem in SHARED] + [folder / f"{name}.js"]
-    return "\n".join(IMPORTS.sub("", file.read_text(encoding="utf-8")) for file in files)
+    texts = {}
+    _gather(own[name], texts)
+    return "\n".join(texts.values())
 
 
-STYLE = (HERE / "figure.css").read_text(encoding="utf-8")
+def _gather(path, texts):
+    """Put the text of a module into ``texts``, after those of the modules that it imports."""
+    text = _read(path)
+    for stem in dict.fromkeys(IMPORTS.findall(text)):
+        if stem not in texts:
+            _gather(HERE / f"{stem}.js", texts)
+    texts[path.stem] = IMPORTS.sub("", text)
+
+
+def _read(path):
+    return path.read_text(encoding="utf-8")
+
+
+STYLE = _read(HERE / "figure.css")
 
 
 class Figure(anywidget.AnyWidget):

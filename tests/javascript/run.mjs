@@ -36,8 +36,22 @@ const wrapped = {
     modules.training.addLosses(curve, losses);
     return curve;
   },
+  transitions: (...given) => {
+    const { x, y } = modules.car.transitions(...given);
+    return [...x, ...y];
+  },
+  offsetsWhenKnown: (car, curvature) => driven(modules.car.trueCar(car), car, curvature),
+  offsetsWhenLearned: (car, curvature, net, theta) =>
+    driven(modules.car.learned(net, theta, car.speed), car, curvature),
   sinePoints: (settings) => modules.playground.supportPoints(settings, Math.sin),
 };
+
+function driven(plan, car, curvature) {
+  const { newDrive, advance } = modules.car;
+  const drive = newDrive(plan);
+  for (let k = 0; k < curvature.length - 24; k++) advance(drive, car, curvature);
+  return drive.offsets;
+}
 
 const plain = (_, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);
 const answers = JSON.parse(readFileSync(0, "utf8")).map(({ module, function: name, arguments: given }) => {

@@ -1,0 +1,62 @@
+"""Drive it: the same road with the network as trained, adapted, and with the true physics."""
+
+from importlib import resources
+
+import numpy as np
+import traitlets
+
+from ..driving import MODEL
+from .base import Figure, bundle, settable
+
+
+class DriveIt(Figure):
+    """A car whose grip, wind and steering are the reader's, steered by a network.
+
+    Args:
+        maml: MAML start, ``(n_params,)`` of ``driving.MODEL``.
+        joint: Network trained on all cars at once, ``(n_params,)``.
+        **settings: First values of ``grip``, ``wind`` (N), ``pull`` (degrees), ``seconds``,
+            ``n_inner_steps``, ``start`` (``"maml"`` or ``"joint"``), ``seed``, and the inner rates
+            ``alpha_maml`` and ``alpha_joint``.
+
+    Raises:
+        ValueError: If a start has the wrong shape or is not finite, or a setting is unknown or
+            out of range.
+    """
+
+    _esm = bundle("driving")
+
+    grip = traitlets.Float(0.6, min=0.2, max=1.0).tag(**settable())
+    wind = traitlets.Float(800.0, min=-1200.0, max=1200.0).tag(**settable())
+    pull = traitlets.Float(-1.2, min=-1.7, max=1.7).tag(**settable())
+    seconds = traitlets.Float(1.0, min=0.25, max=2.0).tag(**settable())
+    n_inner_steps = traitlets.Int(3, min=0, max=20).tag(**settable())
+    start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
+    seed = traitlets.Int(3, min=0).tag(**settable())
+    alpha_maml = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
+    alpha_joint = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
+
+    sizes = traitlets.List(traitlets.Int(), list(MODEL.sizes)).tag(sync=True)
+    maml = traitlets.Bytes(b"").tag(sync=True)
+    joint = traitlets.Bytes(b"").tag(sync=True)
+
+    def __init__(self, maml, joint, **settings):
+        thetas = {"maml": _checked("maml", maml), "joint": _checked("joint", joint)}
+        super().__init__(**settings)
+        self.maml, self.joint = (theta.astype("<f4").tobytes() for theta in thetas.values())
+
+    @classmethod
+    def from_package(cls, **settings):
+        """The figure with the networks that the package brings along."""
+        file = resources.files("maml_teach") / "data" / "driving.npz"
+        with resources.as_file(file) as path, np.load(path) as saved:
+            return cls(saved["maml"], saved["joint"], **settings)
+
+
+def _checked(name, theta):
+    theta = np.asarray(theta)
+    if theta.shape != (MODEL.n_params,):
+        raise ValueError(f"{name} has shape {theta.shape}, expected ({MODEL.n_params},)")
+    if not np.isfinite(theta).all():
+        raise ValueError(f"{name} must be finite, but holds nan or inf")
+    return theta

@@ -1,0 +1,197 @@
+"""Train and judge the networks of the driving chapter.
+
+    OMP_NUM_THREADS=1 python scripts/train_driving.py          # about 25 minutes on one CPU core
+
+For each seed MAML, FOMAML and one network for all cars at once ("joint") are trained on drives of
+random cars; runs are kept in _artifacts/ and go on where they stopped. Inner rates and steps for
+testing are chosen on other cars by the error of the predicted motion. Then every method drives the
+same test cars along the same roads with half a second, one and two seconds of data. The lateral
+error of every car and seed, and the networks of the first seed, go to maml_teach/data/driving.npz.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from maml_teach import maml
+from maml_teach.driving import (
+    HORIZON,
+    MODEL,
+    Drives,
+    lateral_error,
+    learned,
+    road,
+    sample_cars,
+    steer_along,
+    step,
+)
+from maml_teach.train import OPTIMIZERS, MetaConfig, load_run, meta_train, resume
+
+ROOT = Path(__file__).parent.parent
+CONFIG = {
+    "made_by": "scripts/train_driving.py",
+    "seeds": [0, 1, 2],
+    "alpha": {"maml": 0.1, "fomaml": 0.03, "joint": 0.1},
+    "n_inner_steps": 3,
+    "n_tasks": 32,
+    "n_shots": 20,
+    "n_queries": 40,
+    "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
+    "n_meta_steps": 3000,
+    "test": {"n_cars": 100, "n_steps": 220, "seed": 12345, "n_shots": [10, 20, 40]},
+    "choice": {"n_cars": 100, "seed": 54321},
+    "rates": [0.01, 0.02, 0.05, 0.1, 0.2],
+    "adam_rates": [3e-4, 1e-3, 3e-3, 1e-2, 3e-2],
+    "steps": [1, 2, 3, 5, 10, 20],
+    "adam_steps": [10, 30, 100, 300],
+    "ice": [0.12, 0.25],
+}
+# Settings small enough for a test of the script itself.
+QUICK = {
+    **CONFIG,
+    "seeds": [0],
+    "n_meta_steps": 10,
+    "test": {"n_cars": 3, "n_steps": 30, "seed": 12345, "n_shots": [10]},
+    "choice": {"n_cars": 2, "seed": 54321},
+    "rates": [0.05],
+    "adam_rates": [1e-3],
+    "steps": [1],
+    "adam_steps": [10],
+}
+GRADIENTS = {
+    "maml": maml.maml_gradient,
+    "fomaml": maml.fomaml_gradient,
+    "joint": maml.joint_gradient,
+}
+
+
+def train(name, seed, config, folder):
+    """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
+    file, total = folder / f"{name}_{seed}.npz", config["n_meta_steps"]
+    rest = {"gradient": GRADIENTS[name], "checkpoint": file, "every": 250}
+    shared = {key: config[key] for key in ("n_inner_steps", "n_tasks", "n_shots", "n_queries")}
+    ends = np.round(np.cumsum([share for _, share in config["stages"]]) * total).astype(int)
+    run = load_run(file) if file.exists() else None
+    for (beta, _), end in zip(config["stages"], ends, strict=True):
+        if run is None:
+            alpha, rng = config["alpha"][name], np.random.default_rng(seed)
+            first = MetaConfig(alpha=alpha, beta=beta, n_meta_steps=int(end), **shared)
+            run = meta_train(MODEL, MODEL.init(rng), Drives(), first, rng=rng, **rest)
+        elif len(run.history) < end:
+            run = replace(run, config=replace(run.config, beta=beta))
+            run = resume(MODEL, run, Drives(), n_meta_steps=int(end) - len(run.history), **rest)
+    return run.theta
+
+
+def descend(theta, tasks, alpha, n_steps):
+    """The inner loop: plain gradient descent, ``(n_cars, n_params)``."""
+    return maml.adapt(MODEL, theta, tasks, alpha=alpha, n_inner_steps=n_steps)
+
+
+def descend_adam(theta, tasks, alpha, n_steps):
+    """Adam on each car's support set, ``(n_cars, n_params)``."""
+    theta_k = descend(theta, tasks, 1.0, 0).copy()
+    moments = (0 * theta_k, 0 * theta_k)
+    for k in range(n_steps):
+        gradient = MODEL.gradient(theta_k, tasks.x_support, tasks.y_support)
+        theta_k, moments = OPTIMIZERS["adam"](theta_k, gradient, moments, alpha, k + 1)
+    return theta_k
+
+
+def choose(theta, inner_loop, n_shots, config):
+    """The rate and number of steps that predict the motion of other cars best."""
+    adam = inner_loop is descend_adam
+    cars = sample_cars(
+        rng := np.random.default_rng(config["choice"]["seed"]), config["choice"]["n_cars"]
+    )
+    tasks = Drives().of(cars, rng, n_shots, 40)
+    best = (np.inf, None, None)
+    for alpha in config["adam_rates" if adam else "rates"]:
+        for n_steps in config["adam_steps" if adam else "steps"]:
+            with np.errstate(all="ignore"):
+                try:
+                    theta_prime = inner_loop(theta, tasks, alpha, n_steps)
+                except FloatingPointError:  # a rate that diverges is not chosen
+                    continue
+                error = MODEL.loss(theta_prime, tasks.x_query, tasks.y_query).mean()
+            best = min(best, (error, alpha, n_steps))
+    return best[1:]
+
+
+def contestants(thetas, seed):
+    """``name: (start, inner loop)``; no inner loop means the network is used as it is."""
+    random = MODEL.init(np.random.default_rng(1000 + seed))
+    return {
+        "maml": (thetas["maml"], descend),
+        "maml frozen": (thetas["maml"], None),
+        "fomaml": (thetas["fomaml"], descend),
+        "joint": (thetas["joint"], descend),
+        "joint adam": (thetas["joint"], descend_adam),
+        "joint frozen": (thetas["joint"], None),
+        "scratch": (random, descend_adam),
+    }
+
+
+def circumstances(config, ranges):
+    """Test cars, their roads, and the generator for what is measured of them."""
+    test = config["test"]
+    rng = np.random.default_rng(test["seed"])
+    cars = sample_cars(rng, test["n_cars"], **ranges)
+    return cars, road(rng, cars, test["n_steps"] + HORIZON), rng
+
+
+def judge(thetas, seed, n_shots, config, **ranges):
+    """Lateral error ``(n_cars,)`` in m of every contestant, and the inner loops."""
+    cars, curvature, rng = circumstances(config, ranges)
+    tasks = Drives().of(cars, rng, n_shots, 40)
+    errors, chosen = {}, {}
+    for name, (theta, inner_loop) in tqdm(contestants(thetas, seed).items(), desc=f"seed {seed}"):
+        theta_prime = descend(theta, tasks, 1.0, 0)
+        if inner_loop:
+            chosen[name] = choose(theta, inner_loop, n_shots, config)
+            theta_prime = inner_loop(theta, tasks, *chosen[name])
+        offsets, _ = steer_along(cars, learned(MODEL, theta_prime), curvature)
+        errors[name] = lateral_error(offsets)
+    return errors, chosen
+
+
+def true_physics(config, **ranges):
+    """Lateral error of the controller that knows every car."""
+    cars, curvature, _ = circumstances(config, ranges)
+    return lateral_error(steer_along(cars, step, curvature)[0])
+
+
+def main():
+    """Train, judge and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
+    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "driving")
+    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach" / "data" / "driving.npz")
+    options = parser.parse_args()
+    config = QUICK if options.quick else CONFIG
+    options.folder.mkdir(parents=True, exist_ok=True)
+    seeds, errors, inner = config["seeds"], {}, {}
+    thetas = [{n: train(n, seed, config, options.folder) for n in GRADIENTS} for seed in seeds]
+    contests = [(f"{n}", n, {}) for n in config["test"]["n_shots"]]
+    contests += [("ice", config["test"]["n_shots"][-1], {"grip": config["ice"]})]
+    for label, n_shots, ranges in contests:
+        results = [
+            judge(t, s, n_shots, config, **ranges) for t, s in zip(thetas, seeds, strict=True)
+        ]
+        for name in results[0][0]:
+            errors[f"{name}, {label}"] = np.float32([found[name] for found, _ in results])
+        errors[f"true physics, {label}"] = np.float32([true_physics(config, **ranges)])
+        inner[label] = [chosen for _, chosen in results]
+    networks = {name: np.float32(thetas[0][name]) for name in ("maml", "joint")}
+    settings = {"config": json.dumps(config), "inner": json.dumps(inner)}
+    np.savez_compressed(options.target, **settings, **networks, **errors)
+    for name, error in errors.items():
+        print(f"{name:22s}", error.mean(axis=1).round(4).tolist())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""Train and judge the few-shot image classifiers of the book.
+
+    OMP_NUM_THREADS=1 python scripts/train_images.py          # about 75 minutes on one CPU core
+
+For each seed MAML, ANIL, ProtoNet and a classifier of all training classes are trained on the
+glyphs of the training scripts, in 5-way 1-shot episodes; runs are kept in _artifacts/ and go on
+where they stopped. Inner rates and steps for testing are chosen on episodes of the training
+scripts. All methods are then judged on the same tasks: 5-way with 1 and 5 shots, 20-way with 1
+shot (nets trained for it), and scikit-learn's handwritten digits. Counts of every task and seed,
+and the MAML start of the first seed for the page, go to maml_teach/data/images.npz.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from maml_teach import maml_torch
+from maml_teach.images import FewShotImages, digits, glyphs
+from maml_teach.images_torch import (
+    correct_after,
+    correct_by_means,
+    cosine_distance,
+    protonet_gradient,
+    squared_distance,
+    wrapped,
+)
+from maml_teach.tasks import Task
+from maml_teach.train import MetaConfig, load_run, meta_train, resume
+
+ROOT = Path(__file__).parent.parent
+CONFIG = {
+    "made_by": "scripts/train_images.py",
+    "seeds": [0, 1, 2],
+    "alpha": 0.4,
+    "n_tasks": 4,
+    "n_queries": 5,
+    "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
+    "n_meta_steps": {
+        "maml": 6000,
+        "anil": 3000,
+        "protonet": 8000,
+        "joint": 5000,
+        "maml20": 1000,
+        "protonet20": 2000,
+    },
+    "joint_batch": 128,
+    "embedding": 64,
+    "test": {"n_tasks": 400, "seed": 12345},
+    "choice": {"n_tasks": 100, "seed": 54321},
+    "rates": [0.05, 0.1, 0.2, 0.4],
+    "steps": [1, 3, 5, 10, 20, 50],
+}
+# Settings small enough for a test of the script itself.
+QUICK = {
+    **CONFIG,
+    "n_meta_steps": dict.fromkeys(CONFIG["n_meta_steps"], 4),
+    "seeds": [0],
+    "test": {"n_tasks": 2, "seed": 12345},
+    "choice": {"n_tasks": 2, "seed": 54321},
+    "rates": [0.1],
+    "steps": [1, 3],
+}
+SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}  # ways and shots
+DISTANCES = {"protonet": squared_distance, "protonet20": squared_distance, "joint": cosine_distance}
+
+
+class AllClasses:
+    """Not episodes but one batch of pictures, labelled with their class among all: for ``joint``.
+
+    The support set is not used.
+    """
+
+    def __init__(self, episodes, n_pictures):
+        self.episodes, self.n_pictures = episodes, n_pictures
+
+    def sample(self, rng, n_tasks, n_shots, n_queries):
+        """One task of ``n_pictures`` pictures."""
+        del n_tasks, n_shots, n_queries
+        labels = rng.integers(len(self.episodes.classes) * 4, size=(1, self.n_pictures))
+        x = self.episodes.pictures(rng, labels[0], 1)[None, :, None]
+        return Task(x, labels, x, labels)
+
+
+def anil_gradient(model, theta, tasks, *, alpha, n_inner_steps):
+    """MAML with a rate for the head only."""
+    rates = maml_torch.rates_by_name(model.module, {"13": alpha})
+    return maml_torch.maml_gradient(model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps)
+
+
+def recipe(name, config):
+    """``(n_out, gradient, family)`` of a method."""
+    ways = 20 if name.endswith("20") else 5
+    episodes = FewShotImages(glyphs("train"), ways, turn_classes=True)
+    if name == "joint":
+        every = AllClasses(episodes, config["joint_batch"])
+        return 4 * len(episodes.classes), maml_torch.joint_gradient, every
+    if name.startswith("protonet"):
+        return config["embedding"], protonet_gradient, episodes
+    return ways, anil_gradient if name == "anil" else maml_torch.maml_gradient, episodes
+
+
+def train(name, seed, config, folder):
+    """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
+    n_out, gradient, family = recipe(name, config)
+    model, theta = wrapped(n_out, seed)
+    file, total = folder / f"{name}_{seed}.npz", config["n_meta_steps"][name]
+    rest = {"gradient": gradient, "checkpoint": file, "every": 250}
+    ends = np.round(np.cumsum([share for _, share in config["stages"]]) * total).astype(int)
+    run = load_run(file, like=theta) if file.exists() else None
+    for (beta, _), end in zip(config["stages"], ends, strict=True):
+        if run is None:
+            counts = {"n_tasks": config["n_tasks"], "n_shots": 1, "n_queries": config["n_queries"]}
+            first = MetaConfig(alpha=config["alpha"], beta=beta, n_meta_steps=int(end), **counts)
+            rng = np.random.default_rng(seed)
+            run = meta_train(model, theta, family, first, rng=rng, **rest)
+        elif len(run.history) < end:
+            run = replace(run, config=replace(run.config, beta=beta))
+            run = resume(model, run, family, n_meta_steps=int(end) - len(run.history), **rest)
+    return run.theta
+
+
+def tasks_of(classes, setting, what, *, vary=1.0):
+    """The same tasks for every method."""
+    ways, shots = SETTINGS[setting]
+    rng = np.random.default_rng(what["seed"])
+    return FewShotImages(classes, ways, vary=vary).sample(rng, what["n_tasks"], shots, 5)
+
+
+def pixels(tasks):
+    """Nearest class mean of the raw pictures: right answers, ``(n_tasks,)``."""
+    theta = torch.zeros(1)
+    flat = maml_torch.from_module(Flat(), "cross_entropy")
+    return correct_by_means(flat, theta, tasks, squared_distance)
+
+
+class Flat(torch.nn.Module):
+    """The picture itself as a vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        """``(n, 784)``."""
+        return x.flatten(1)
+
+
+def choose(model, theta, setting, config, rates_for):
+    """The inner rate and number of steps that do best on episodes of the training scripts."""
+    tasks = tasks_of(glyphs("train"), setting, config["choice"])
+    table = [
+        correct_after(model, theta, tasks, alpha=rates_for(a), steps=config["steps"]).mean(axis=1)
+        for a in config["rates"]
+    ]
+    i, j = np.unravel_index(np.argmax(table), np.shape(table))
+    return config["rates"][i], config["steps"][j]
+
+
+def judge_adapting(model, theta, setting, tests, config, rates_for=float):
+    """Right answers per test set after the inner loop that was chosen, and that inner loop."""
+    alpha, steps = choose(model, theta, setting, config, rates_for)
+    inner = {"alpha": rates_for(alpha), "steps": [steps]}
+    return {k: correct_after(model, theta, t, **inner)[0] for k, t in tests.items()}, [alpha, steps]
+
+
+def judge(name, setting, tests, thetas, seed, config):
+    """Right answers ``(n_tasks,)`` of a method per test set, and its inner loop if it has one."""
+    ways = SETTINGS[setting][0]
+    if name in DISTANCES:
+        model, _ = wrapped(recipe(name, config)[0], seed)
+        theta = thetas[name]
+        if name == "joint":  # its features, not its classes
+            model = maml_torch.from_module(model.module[:-1], "cross_entropy")
+            theta = theta[: model.n_params]
+        distance = DISTANCES[name]
+        return {k: correct_by_means(model, theta, t, distance) for k, t in tests.items()}, None
+    model, theta = wrapped(ways, seed)
+    if name == "finetuned":  # the features of joint, with a new head
+        n_head = ways * 129
+        theta = torch.cat([thetas["joint"][: theta.numel() - n_head], theta[-n_head:]])
+    elif name != "scratch":
+        theta = thetas[name]
+    rates = (
+        (lambda a: maml_torch.rates_by_name(model.module, {"13": a})) if name == "anil" else float
+    )
+    return judge_adapting(model, theta, setting, tests, config, rates)
+
+
+def judge_all(thetas, seed, config):
+    """For ``method setting test-set`` the right answers of one seed, and the inner loops."""
+    counts, inner = {}, {}
+    for setting in SETTINGS:
+        tests = {"glyphs": tasks_of(glyphs("test"), setting, config["test"])}
+        if setting != "20w1s":
+            tests["digits"] = tasks_of(digits(), setting, config["test"], vary=0.0)
+        names = ["maml", "anil", "protonet", "joint", "finetuned", "scratch"]
+        if setting == "20w1s":
+            names = ["maml20", "protonet20", "joint"]
+        for name in tqdm(names, desc=f"seed {seed}, {setting}"):
+            right, chosen = judge(name, setting, tests, thetas, seed, config)
+            inner[f"{name} {setting}"] = chosen
+            counts |= {f"{name} {setting} {test}": n for test, n in right.items()}
+        counts |= {f"pixels {setting} {test}": pixels(tasks) for test, tasks in tests.items()}
+    return counts, inner
+
+
+def cliff(theta, seed, config):
+    """Right answers after 0 to 10 steps at several inner rates, ``(n_rates, 11, n_tasks)``."""
+    model, _ = wrapped(5, seed)
+    tasks = tasks_of(glyphs("test"), "5w1s", config["test"])
+    steps = range(11)
+    return [correct_after(model, theta, tasks, alpha=a, steps=steps) for a in config["rates"]]
+
+
+def main():
+    """Train, judge and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
+    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "images")
+    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach" / "data" / "images.npz")
+    options = parser.parse_args()
+    config = QUICK if options.quick else CONFIG
+    options.folder.mkdir(parents=True, exist_ok=True)
+    names = config["n_meta_steps"]
+    thetas = {
+        seed: {name: train(name, seed, config, options.folder) for name in names}
+        for seed in config["seeds"]
+    }
+    results = [judge_all(thetas[seed], seed, config) for seed in config["seeds"]]
+    counts = {key: np.uint8([right[key] for right, _ in results]) for key in results[0][0]}
+    first = config["seeds"][0]
+    np.savez_compressed(
+        options.target,
+        config=json.dumps(config),
+        inner=json.dumps([inner for _, inner in results]),
+        maml=thetas[first]["maml"].numpy().astype(np.float16),
+        cliff=np.uint8(cliff(thetas[first]["maml"], first, config)),
+        **counts,
+    )
+    for key, right in counts.items():
+        n_queries = SETTINGS[key.split()[1]][0] * 5
+        print(f"{key:28s}", (right / n_queries).mean(axis=1).round(3).tolist())
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
