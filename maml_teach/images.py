@@ -95,9 +95,9 @@ class FewShotImages:
 
     def __post_init__(self):
         check_counts(n_ways=self.n_ways)
-        if len(self.classes) < self.n_ways:
+        if self._n_classes() < self.n_ways:
             raise ValueError(
-                f"n_ways is {self.n_ways}, but there are only {len(self.classes)} classes"
+                f"n_ways is {self.n_ways}, but there are only {self._n_classes()} classes"
             )
 
     def sample(self, rng, n_tasks, n_shots, n_queries):
@@ -240,6 +240,9 @@ def _render_all():
         seen = np.vstack([seen, direction])
         others = [_render(font, character) for font, has in fonts[1:] if ord(character) in has]
         found[split][character] = [first, *(image for image in others if image is not None)]
+    for split, by_name in found.items():
+        if not by_name:
+            raise ValueError(f"the font {FACES[0]} has no character of the {split} scripts")
     return {split: _as_classes(by_name) for split, by_name in found.items()}
 
 

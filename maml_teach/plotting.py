@@ -34,6 +34,28 @@ def markdown_table(header, rows):
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines).replace(" --- ", "---")
 
 
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # t, 97.5 %, by number of training seeds
+
+
+def with_intervals(values, digits=2):
+    """Mean with two 95 % half widths, as text: over tasks, then over training seeds.
+
+    Args:
+        values: One number per training seed and test task, ``(n_seeds, n_tasks)``; the same tasks
+            for every seed. One seed gives no second half width.
+        digits: Digits behind the point.
+
+    >>> with_intervals(np.array([[1.0, 2.0, 3.0], [1.2, 2.2, 3.2]]))
+    '2.10 ± 1.13 ± 1.27'
+    """
+    n_seeds, n_tasks = np.shape(values)
+    over_tasks = 1.96 * np.mean(values, axis=0).std(ddof=1) / np.sqrt(n_tasks)
+    parts = [np.mean(values), over_tasks]
+    if n_seeds > 1:
+        parts.append(STUDENT[n_seeds] * np.mean(values, axis=1).std(ddof=1) / np.sqrt(n_seeds))
+    return " ± ".join(f"{part:.{digits}f}" for part in parts)
+
+
 def plot_steps(ax, evaluations):
     """Mean query loss against inner steps, with 95 % intervals over tasks.
 

@@ -217,6 +217,15 @@ def cliff(theta, seed, config):
     return [correct_after(model, theta, tasks, alpha=a, steps=steps) for a in config["rates"]]
 
 
+def example_sets(classes, n_sets=8, seed=7):
+    """What Draw it shows first: five characters and another picture of one of them, and which."""
+    rng = np.random.default_rng(seed)
+    tasks = FewShotImages(classes, 5, vary=0.7).sample(rng, n_sets, 1, 1)
+    truths = rng.integers(5, size=n_sets)
+    asked = tasks.x_query[np.arange(n_sets), truths]
+    return np.uint8(255 * np.concatenate([tasks.x_support[:, :, 0], asked], axis=1)), truths
+
+
 def main():
     """Train, judge and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -234,11 +243,14 @@ def main():
     results = [judge_all(thetas[seed], seed, config) for seed in config["seeds"]]
     counts = {key: np.uint8([right[key] for right, _ in results]) for key in results[0][0]}
     first = config["seeds"][0]
+    examples, truths = example_sets(glyphs("test"))
     np.savez_compressed(
         options.target,
         config=json.dumps(config),
         inner=json.dumps([inner for _, inner in results]),
         maml=thetas[first]["maml"].numpy().astype(np.float16),
+        examples=examples,
+        truths=truths,
         cliff=np.uint8(cliff(thetas[first]["maml"], first, config)),
         **counts,
     )

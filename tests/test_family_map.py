@@ -35,7 +35,8 @@ def figure(**change):
 # What the page makes of the bytes.
 SCRIPT = """
 import { readFileSync } from "node:fs";
-const { bestOf, count, curveOf, floats, runsOf } = await import(process.argv[1]);
+const { bestOf, count, curveOf, runsOf } = await import(process.argv[1]);
+const { floats } = await import(new URL("ui.js", process.argv[1]));
 const { grid, shape, reference, indices } = JSON.parse(readFileSync(0, "utf8"));
 // As anywidget hands it over: a view that need not start where its memory starts.
 const memory = Buffer.concat([Buffer.alloc(20), Buffer.from(grid, "base64")]);
@@ -134,7 +135,7 @@ def test_each_shade_is_half_of_the_one_before(last, shade):
 def test_words_curves_and_rates():
     near, trace, told = run_node(
         [
-            ("family_map", "nearest", [{"plain": ALPHAS}, 0.02]),
+            ("ui", "nearest", [{"plain": ALPHAS}, 0.02]),
             ("family_map", "trace", [{"plain": [4, 30, 2]}, 12]),
             ("family_map", "story", [{"plain": [4, 2, 1]}, "learns", 1000]),
         ]

@@ -114,7 +114,8 @@ def test_divergence_is_nan_from_the_step_where_it_happens(starts):
 # What the page makes of the bytes.
 SCRIPT = """
 import { readFileSync } from "node:fs";
-const { cell, entry, floats } = await import(process.argv[1]);
+const { cell, entry } = await import(process.argv[1]);
+const { floats } = await import(new URL("ui.js", process.argv[1]));
 const { grid, shape, indices } = JSON.parse(readFileSync(0, "utf8"));
 // As anywidget hands it over: a view that need not start where its memory starts.
 const memory = Buffer.concat([Buffer.alloc(20), Buffer.from(grid, "base64")]);
@@ -188,7 +189,7 @@ def test_runs_and_nearest():
     flags = [True, True, False, True]
     near, found = run_node(
         [
-            ("gradient_gap", "nearest", [{"plain": list(ALPHAS)}, 0.0118]),
+            ("ui", "nearest", [{"plain": list(ALPHAS)}, 0.0118]),
             ("gradient_gap", "runs", [{"plain": flags}]),
         ]
     )

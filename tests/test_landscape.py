@@ -60,7 +60,7 @@ def inner(alpha, n_inner_steps):
 
 
 def call(name, tasks, theta, alpha, n_inner_steps):
-    return ("landscape", name, [tasks, theta, inner(alpha, n_inner_steps)])
+    return ("bowls", name, [tasks, theta, inner(alpha, n_inner_steps)])
 
 
 def adapted(power, theta, alpha, n_inner_steps):
@@ -83,8 +83,8 @@ def test_worked_case_of_the_chapter():
     names = ["metaGradient", "fomaml", "collapsed", "metaObjective"]
     path, *answers = run_node(
         [
-            ("landscape", "adaptedPath", [task, 1.0, settings]),
-            *(("landscape", name, [[task], 1.0, settings]) for name in names),
+            ("bowls", "adaptedPath", [task, 1.0, settings]),
+            *(("bowls", name, [[task], 1.0, settings]) for name in names),
         ]
     )
     assert np.allclose(path, [1, 0.9, 0.8271], rtol=0, atol=1e-12)
@@ -97,7 +97,7 @@ def test_slope_and_bend_are_derivatives_of_the_loss(power):
     loss = power_loss(1.7, 0.4, power)
     thetas = np.array([-2.0, 0.1, 0.4, 1.3])
     names = ["taskLoss", "taskSlope", "taskBend"]
-    cases = [("landscape", name, [loss, t]) for name in names for t in thetas.tolist()]
+    cases = [("bowls", name, [loss, t]) for name in names for t in thetas.tolist()]
     value, slope, bend = np.reshape(run_node(cases), (3, -1))
     polynomial = 1.7 / power * np.poly1d([1, -0.4]) ** power
     assert np.allclose(value, polynomial(thetas))
@@ -152,7 +152,7 @@ def test_weight_of_a_bowl_in_the_meta_objective(alpha, n_inner_steps):
     slopes = [call("arrival", task, 0.35, alpha, n_inner_steps) for task in as_json(2)]
     assert_all_close(cases, parts)
     assert_all_close(slopes, (1 - alpha * CURVATURES) ** n_inner_steps)
-    [best] = run_node([("landscape", "minimum", [as_json(2), inner(alpha, n_inner_steps)])])
+    [best] = run_node([("bowls", "minimum", [as_json(2), inner(alpha, n_inner_steps)])])
     assert np.isclose(best["theta"], weights @ CENTRES / weights.sum(), rtol=0, atol=1e-9)
 
 
@@ -170,7 +170,7 @@ def test_minimum_is_the_lowest_point_of_the_picture(power, alpha, n_inner_steps)
     grid = np.linspace(-3, 3, 200_001)
     with np.errstate(over="ignore"):
         values = objective(power, grid, alpha, n_inner_steps)
-    [best] = run_node([("landscape", "minimum", [as_json(power), inner(alpha, n_inner_steps)])])
+    [best] = run_node([("bowls", "minimum", [as_json(power), inner(alpha, n_inner_steps)])])
     assert not best["flat"] and -3 <= best["theta"] <= 3
     at_best = objective(power, np.array([best["theta"]]), alpha, n_inner_steps)[0]
     assert np.isclose(best["value"], at_best, rtol=1e-9)
@@ -179,7 +179,7 @@ def test_minimum_is_the_lowest_point_of_the_picture(power, alpha, n_inner_steps)
 
 def test_flat_objective_has_no_minimum():
     tasks = as_json(2, curvatures=np.full(3, 2.0))
-    [best] = run_node([("landscape", "minimum", [tasks, inner(0.5, 1)])])
+    [best] = run_node([("bowls", "minimum", [tasks, inner(0.5, 1)])])
     assert best["flat"] and best["value"] < 1e-12
 
 
@@ -187,7 +187,7 @@ def test_flat_objective_has_no_minimum():
 def test_divergence_stays_infinite_and_never_turns_into_nan():
     """Asked of node directly, for JSON writes infinity and NaN alike."""
     script = f"""
-        import {{ adaptedPath, metaObjective }} from {(HERE / "landscape.js").as_uri()!r};
+        import {{ adaptedPath, metaObjective }} from {(HERE / "bowls.js").as_uri()!r};
         const task = {{ curvature: 6, centre: 1.3, power: 4 }};
         const inner = {{ alpha: 1, nInnerSteps: 10 }};
         console.log(adaptedPath(task, -2.5, inner).at(-1), metaObjective([task], -2.5, inner));
@@ -212,13 +212,11 @@ def test_divergence_stays_infinite_and_never_turns_into_nan():
 def test_words_say_what_the_inner_loop_does(power, share, words):
     """The words hold for ten steps from distance 1 of a task with curvature 1."""
     alpha = share  # the slope at distance 1 is 1, so this is the share of the way
-    [text] = run_node([("landscape", "inWords", [share * (power - 1), power])])
+    [text] = run_node([("bowls", "inWords", [share * (power - 1), power])])
     assert words in text
     if share == 0:
         return
-    [path] = run_node(
-        [("landscape", "adaptedPath", [power_loss(1, 0, power), 1.0, inner(alpha, 3)])]
-    )
+    [path] = run_node([("bowls", "adaptedPath", [power_loss(1, 0, power), 1.0, inner(alpha, 3)])])
     first, last = path[1], path[-1]
     truth = {
         "closer": 0 < last < first < 1,

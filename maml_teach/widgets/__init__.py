@@ -5,6 +5,7 @@ in JupyterLab, and the same module runs on the static pages of the book with no 
 """
 
 from .base import bundle
+from .drawing import DrawIt
 from .driving import DriveIt
 from .family_map import FamilyMap
 from .flip import Case, FlipMistake, Outcome
@@ -16,6 +17,7 @@ from .two_loops import TwoLoops
 
 __all__ = [
     "Case",
+    "DrawIt",
     "DriveIt",
     "FamilyMap",
     "FlipMistake",

@@ -5,7 +5,7 @@
 import { advance, circumstances, DT, lateralError, learned, newDrive } from "./car.js";
 import { transitions, trueCar, WARM_UP } from "./car.js";
 import { adapt, network } from "./maths.js";
-import { button, choice, connect, element, format, onNextFrame, panel } from "./ui.js";
+import { button, choice, connect, element, floats, format, onNextFrame, panel } from "./ui.js";
 import { slider, statusLine, svgElement } from "./ui.js";
 
 const ROAD_STEPS = 200; // ten seconds
@@ -32,12 +32,6 @@ const carOf = (state) => ({
   ...{ mass: 1700, inertia: 1.5, front: 85e3, rear: 95e3, gain: 1, speed: 17 },
   ...{ grip: state.get("grip"), wind: state.get("wind"), bias: (state.get("pull") * Math.PI) / 180 },
 });
-
-function readTheta(state, trait) {
-  const bytes = state.get(trait);
-  const block = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-  return Float64Array.from(new Float32Array(block));
-}
 
 /** Everything that follows from the settings before a wheel turns: the three drives to be made. */
 function prepare(state, net, starts) {
@@ -212,7 +206,7 @@ function render({ model, el }) {
   const initial = Object.fromEntries(DRIVEN.map((trait) => [trait, state.get(trait)]));
   const net = network(state.get("sizes"), "tanh");
   const starts = Object.fromEntries(
-    ["maml", "joint"].map((name) => [name, { theta: readTheta(state, name), alpha: state.get(`alpha_${name}`) }]),
+    ["maml", "joint"].map((name) => [name, { theta: Float64Array.from(floats(state.get(name))), alpha: state.get(`alpha_${name}`) }]),
   );
   let [view, playing, at] = [prepare(state, net, starts), 0, SHOWN_FIRST];
 

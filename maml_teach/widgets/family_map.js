@@ -7,19 +7,13 @@
  * @typedef {{i: number, j: number, last: number} | null} Best index of alpha, of beta, and its MSE
  */
 import { button, choice, connect, element, formatLoss, onNextFrame, panel } from "./ui.js";
-import { slider, spread, statusLine, svgElement, uniqueId } from "./ui.js";
+import { floats, nearest, slider, spread, statusLine, svgElement, uniqueId } from "./ui.js";
 
 const LEARNS = 1 / 2; // of the reference, at most
 const DIVERGES = 10; // times the reference, at least
 const N_SHADES = 5; // each stands for half the MSE of the one before
 const N_COLOURS = 8;
 const DRAWN = ["algorithm", "alpha", "beta"];
-
-/** The bytes of a float32 array, as anywidget (DataView) or node (Buffer) hand them over. */
-export function floats(bytes) {
-  const { buffer, byteOffset, byteLength } = bytes;
-  return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
-}
 
 /** The MSEs of one training; the grid is (algorithm, alpha, beta, stage) in C order. */
 export function curveOf(numbers, shape, [a, i, j]) {
@@ -61,12 +55,6 @@ export function count(runs) {
 export function shadeOf(last, reference) {
   const halvings = Math.floor(Math.log2((LEARNS * reference) / last));
   return Math.max(0, Math.min(N_SHADES - 1, halvings));
-}
-
-/** Index of the value nearest to `value` on a logarithmic axis. */
-export function nearest(values, value) {
-  const far = values.map((x) => Math.abs(Math.log(x / value)));
-  return far.indexOf(Math.min(...far));
 }
 
 /**

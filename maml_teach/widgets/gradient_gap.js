@@ -8,7 +8,7 @@
  * @typedef {{FOMAML: Gap, Reptile: Gap, loss: number, nBatches: number, nDiverged: number}} Cell
  */
 import { button, choice, connect, element, formatLoss, onNextFrame, panel } from "./ui.js";
-import { shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
+import { floats, nearest, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
 
 const ALGORITHMS = [
   { name: "FOMAML", scaled: "FOMAML", className: "mf-series-1", side: 1 },
@@ -18,12 +18,6 @@ const LIMIT = 2; // arrows end at the rim of the dial, this many exact gradients
 const REACH = { x: 2.42, y: 2.5 }; // what the dial shows around the rim
 const RIGHT_ANGLE = 90;
 const DRAWN = ["start", "alpha", "n_inner_steps"];
-
-/** The bytes of a float32 array, as anywidget (DataView) or node (Buffer) hand them over. */
-export function floats(bytes) {
-  const { buffer, byteOffset, byteLength } = bytes;
-  return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
-}
 
 /**
  * One batch of one cell of the grid, (start, alpha, K - 1, batch, quantity) in C order.
@@ -56,12 +50,6 @@ export function cell(numbers, shape, [start, alpha, k]) {
     nBatches: entries.length,
     nDiverged: loss.all.filter(Number.isNaN).length,
   };
-}
-
-/** Index of the value nearest to `value` on a logarithmic axis. */
-export function nearest(values, value) {
-  const far = values.map((x) => Math.abs(Math.log(x / value)));
-  return far.indexOf(Math.min(...far));
 }
 
 /** Everything the picture shows: the chosen cell, and all cells of the same start and K. */

@@ -8,7 +8,7 @@ import traitlets
 from ..maml import adapt
 from ..tasks import Sinusoids, Task, check_batch
 from .base import Figure, bundle, settable
-from .playground import LABELS, MODEL, _checked
+from .playground import LABELS, MODEL, checked_starts
 
 ALPHAS = tuple(float(f"{alpha:.2g}") for alpha in np.logspace(-3, -1, 13))
 MAX_STEPS = 10
@@ -163,7 +163,7 @@ def _grid(theta, batches):
 def _checked_starts(starts):
     if set(starts) != set(STARTS):
         raise ValueError(f"starts must hold {', '.join(STARTS)}, got {', '.join(starts) or 'none'}")
-    thetas = _checked(starts)
+    thetas = checked_starts(starts)
     return [thetas[name].astype(np.float32) for name in STARTS]
 
 

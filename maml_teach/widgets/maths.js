@@ -37,7 +37,7 @@ export function network(sizes, activation = "relu") {
  *
  * @typedef {{data: Float64Array, start: number, row: number, column: number}} Strided
  */
-function addProduct(out, start, a, b, first, rows, inner, columns) {
+export function addProduct(out, start, a, b, first, rows, inner, columns) {
   const [values, places] = [new Float64Array(inner), new Int32Array(inner)];
   const blocks = columns - (columns % 4);
   for (let r = 0; r < rows; r++) {
@@ -80,8 +80,8 @@ function pack({ data, start, row, column }, r, inner, columns, values, places) {
   return n;
 }
 
-const matrix = (data, columns) => ({ data, start: 0, row: columns, column: 1 });
-const transposed = ({ data, start, row, column }) => ({ data, start, row: column, column: row });
+export const matrix = (data, columns) => ({ data, start: 0, row: columns, column: 1 });
+export const transposed = ({ data, start, row, column }) => ({ data, start, row: column, column: row });
 
 /** out += h @ W for n points. */
 function addForward(out, h, n, { nIn, nOut, w }, theta) {

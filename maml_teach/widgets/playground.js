@@ -3,7 +3,7 @@
  * starts side by side. Constants and settings come from `playground.py`.
  */
 import { gradient, loss, network, plus, predict, uniforms } from "./maths.js";
-import { button, choice, connect, decades, dragPoint, element, format, formatLoss } from "./ui.js";
+import { button, choice, connect, decades, dragPoint, element, floats, format, formatLoss } from "./ui.js";
 import { onNextFrame, panel, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
 
 const MAX_STEPS = 20;
@@ -26,9 +26,7 @@ const JUDGED_X = grid(51); // the whole curve, not only the points shown
 /** The starts as Python sent them: names, and one float32 block of all parameters. */
 function readStarts(state) {
   const net = network(state.get("sizes"), "relu");
-  const bytes = state.get("starts");
-  const block = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-  const all = Float64Array.from(new Float32Array(block));
+  const all = Float64Array.from(floats(state.get("starts")));
   const starts = state.get("names").map((name, k) => ({
     name,
     theta: all.slice(k * net.nParams, (k + 1) * net.nParams),

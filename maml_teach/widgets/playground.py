@@ -59,7 +59,7 @@ class Playground(Figure):
     starts = traitlets.Bytes(b"").tag(sync=True)
 
     def __init__(self, starts, *, controls=CONTROLS, **settings):
-        thetas = _checked(starts)
+        thetas = checked_starts(starts)
         super().__init__(controls=list(controls), **settings)
         self.names = [LABELS.get(name, name) for name in thetas]
         self.starts = np.stack(list(thetas.values())).astype("<f4").tobytes()
@@ -73,7 +73,12 @@ class Playground(Figure):
         return cls(starts, **settings)
 
 
-def _checked(starts):
+def checked_starts(starts):
+    """The starts as arrays, by name.
+
+    Raises:
+        ValueError: If there are none or too many, or one has the wrong shape or is not finite.
+    """
     if not 1 <= len(starts) <= 4:
         raise ValueError(f"starts must hold one to four starts, got {len(starts)}")
     thetas = {name: np.asarray(theta) for name, theta in starts.items()}

@@ -57,6 +57,18 @@ export function formatLoss(value) {
   return value >= 100 ? value.toFixed(0) : value >= 0.1 ? value.toPrecision(3) : value.toPrecision(2);
 }
 
+/** The bytes of a float32 array, as anywidget (DataView) or node (Buffer) hand them over. */
+export function floats(bytes) {
+  const { buffer, byteOffset, byteLength } = bytes;
+  return new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
+}
+
+/** Index of the value nearest to `value` on a logarithmic axis. */
+export function nearest(values, value) {
+  const far = values.map((x) => Math.abs(Math.log(x / value)));
+  return far.indexOf(Math.min(...far));
+}
+
 /** The model of a widget with listeners that can all be taken off again. */
 export function connect(model) {
   const bound = [];

@@ -19,6 +19,7 @@ const taskOf = (task) => Object.fromEntries(Object.entries(task).map(([k, v]) =>
 function revive(argument) {
   if (argument?.sizes) return maths.network(argument.sizes, argument.activation);
   if (argument?.tasks) return argument.tasks.map(taskOf);
+  if (argument?.conv) return modules.conv.convNet(argument.conv);
   if (argument?.task) return taskOf(argument.task);
   if (argument?.plain) return argument.plain;
   return isNumbers(argument) ? Float64Array.from(argument) : argument;
@@ -43,6 +44,16 @@ const wrapped = {
   offsetsWhenKnown: (car, curvature) => driven(modules.car.trueCar(car), car, curvature),
   offsetsWhenLearned: (car, curvature, net, theta) =>
     driven(modules.car.learned(net, theta, car.speed), car, curvature),
+  adaptedChances: (net, theta, five, asked, alpha, nSteps) => {
+    const { chances, innerStep } = modules.drawing;
+    for (let k = 0; k < nSteps; k++) theta = innerStep(net, theta, five, alpha);
+    return chances(net, theta, five, asked);
+  },
+  strokeOn: (from, to) => {
+    const ink = new Uint8Array(28 * 28);
+    modules.drawing.stroke(ink, from, to);
+    return ink;
+  },
   sinePoints: (settings) => modules.playground.supportPoints(settings, Math.sin),
 };
 

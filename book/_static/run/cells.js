@@ -60,7 +60,7 @@
       return;
     }
     const className = `output ${kind === "text" ? "text_plain" : "stream"}`;
-    const part = make("div", { className }, make("div", { className: "highlight" }, make("pre", {}, text)));
+    const part = make("div", { className }, make("div", { className: "highlight" }, make("pre", { tabIndex: 0 }, text)));
     part.dataset.kind = kind;
     output.append(part);
   }
