@@ -15,7 +15,7 @@ BOOK = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build .
 # What notebooks run or show besides their own text. An edit here makes every stored output stale.
 CODE := $(shell find maml_teach benchmarks book/_ext -type f -not -path '*/__pycache__/*')
 
-.PHONY: all install build strict site-offline serve test test-browser lint clean help
+.PHONY: all install build strict site-offline serve artifacts test test-browser lint clean help
 all: serve
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make site-offline  the site with Python for its Run buttons inside (PYODIDE=folder, else downloaded)"
 	@echo "make test          all tests: package, doctests, notebooks, built site if there is one"
 	@echo "make test-browser  the built site in Chromium (after make strict)"
+	@echo "make artifacts     train again what the pages load (hours; goes on where it stopped)"
 	@echo "make lint          ruff: rules and formatting"
 	@echo "make clean         remove what was built, and .venv"
 	@echo "Variables: PY=python3.12  PORT=8000  PYTEST_ARGS='-k hvp'"
@@ -64,6 +65,14 @@ site-offline: .venv/installed _build/code
 
 serve: build
 	@$(BIN)/python book/_ext/serve.py $(SITE) $(PORT)
+
+artifacts: .venv/installed
+	$(BIN)/python scripts/train_starts.py
+	$(BIN)/python scripts/train_family.py grid
+	$(BIN)/python scripts/train_family.py choose
+	$(BIN)/python scripts/train_family.py table
+	$(BIN)/python scripts/train_images.py
+	$(BIN)/python scripts/train_driving.py
 
 test: .venv/installed
 	$(BIN)/python -m pytest tests maml_teach book --ignore=book/_ext \

@@ -12,6 +12,9 @@ module_torch    ``from_module`` for any ``nn.Module``; inner rates by name
 maml_torch      the names of ``maml`` on tensors, CPU or GPU
 family_torch    the names of ``family``, likewise
 train           ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a run
+images          few-shot images: glyphs from fonts, Omniglot, digits, episodes
+images_torch    the convolutional network for them, and ProtoNet
+driving         a car with unknown grip, its drives as tasks, a controller that uses a model
 distributed     meta-training on many processes, one all-reduce a step
 checks          central differences, and ``check_meta_gradient`` for anyone's function
 diagnosis       gradients that are wrong in known ways, to name a mistake

@@ -24,6 +24,9 @@ ALLOWED = {
     "family_torch": {"tasks", "maml_torch"},
     "train": {"tasks", "maml"},
     "distributed": set(),
+    "images": {"tasks"},
+    "images_torch": {"tasks", "maml_torch"},
+    "driving": {"tasks", "mlp"},
 }
 
 
@@ -40,7 +43,8 @@ def test_modules_import_only_what_lies_below(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["maml", "family", "mlp", "train", "checks", "widgets", "plotting"]
+    "module",
+    ["maml", "family", "mlp", "train", "checks", "images", "driving", "widgets", "plotting"],
 )
 def test_torch_is_loaded_only_by_the_torch_engine(module):
     heavy = {"torch"} if module in ("widgets", "plotting") else {"torch", "matplotlib", "anywidget"}

@@ -5,7 +5,16 @@ import statistics
 import pytest
 
 FIGURE_PAGES = tuple(
-    f"book/{name}.html" for name in ("concepts", "algorithm", "derivation", "family", "mistakes")
+    f"book/{name}.html"
+    for name in (
+        "concepts",
+        "algorithm",
+        "derivation",
+        "family",
+        "mistakes",
+        "images",
+        "driving",
+    )
 )
 KEYS = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")
 STATE = 'script[type="application/vnd.jupyter.widget-state+json"]'
