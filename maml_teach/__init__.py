@@ -6,6 +6,7 @@ Read the modules in this order; nothing heavy is imported until you ask for it.
 tasks           ``Task`` (support and query), the families ``Sinusoids`` and ``Lines``
 mlp             a NumPy network on a flat ``theta``: predict, loss, gradient, hvp
 maml            adapt, and the meta-gradients: MAML, FOMAML, Reptile, ANIL, joint training
+lean            the MAML gradient of an MLP arranged for speed: the same numbers
 family          Meta-SGD, MAML++ and iMAML: learned rates, implicit gradients
 mlp_torch       the same network on tensors; its losses are in ``objectives_torch``
 module_torch    ``from_module`` for any ``nn.Module``; inner rates by name

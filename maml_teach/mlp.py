@@ -124,21 +124,21 @@ class MLP:
 
     def predict(self, theta, x):
         """Outputs ``(..., n, n_out)`` for inputs ``x`` ``(..., n, n_in)``."""
-        self._check(theta, x)
+        self.check(theta, x)
         return self._forward(self._layers(theta), x)[-1]
 
     def loss(self, theta, x, y):
         """The objective, one number per leading index: shape ``(...)``."""
         output = self.predict(theta, x)
-        self._check_targets(output, y)
+        self.check_targets(output, y)
         return OBJECTIVES[self.objective][0](output, y)
 
     def gradient(self, theta, x, y):
         """Gradient of :meth:`loss` in ``theta``, by backpropagation: ``(..., n_params)``."""
-        self._check(theta, x)
+        self.check(theta, x)
         layers = self._layers(theta)
         a = self._forward(layers, x)
-        self._check_targets(a[-1], y)
+        self.check_targets(a[-1], y)
         delta = OBJECTIVES[self.objective][1](a[-1], y)  # (3.10)
         blocks = []
         for (W, _), a_in in zip(reversed(layers), reversed(a[:-1]), strict=True):
@@ -166,11 +166,11 @@ class MLP:
             Pearlmutter (1994), *Fast exact multiplication by the Hessian*: every line of the
             gradient is differentiated along ``v``; ``r_z`` is the derivative of ``z`` along it.
         """
-        self._check(theta, x)
-        self._check(v, x, name="v")
+        self.check(theta, x)
+        self.check(v, x, name="v")
         layers, r_layers = self._layers(theta), self._layers(v)
         a = self._forward(layers, x)
-        self._check_targets(a[-1], y)
+        self.check_targets(a[-1], y)
         r_z, r_a = self._r_forward(layers, r_layers, a)
         _, slope, curvature = OBJECTIVES[self.objective]
         delta, r_delta = slope(a[-1], y), curvature(a[-1], r_z[-1])  # (3.14)
@@ -221,7 +221,8 @@ class MLP:
         r_back = r_delta @ W.mT + delta @ r_W.mT
         return back * slope(a), r_back * slope(a) + back * bend(a) * r_z  # (3.15)
 
-    def _check(self, theta, x, name="theta"):
+    def check(self, theta, x, name="theta"):
+        """Require parameters and inputs of fitting shapes, or raise ``ValueError``."""
         if theta.shape[-1:] != (self.n_params,):
             raise ValueError(
                 f"{name} has shape {theta.shape}; its last axis must be n_params = {self.n_params}"
@@ -229,7 +230,8 @@ class MLP:
         if x.ndim < 2 or x.shape[-1] != self.sizes[0]:
             raise ValueError(f"x has shape {x.shape}; expected (..., n, n_in = {self.sizes[0]})")
 
-    def _check_targets(self, output, y):
+    def check_targets(self, output, y):
+        """Require targets that fit the output and the objective, or raise ``ValueError``."""
         if self.objective == "mse":
             if y.shape[-2:] != output.shape[-2:]:
                 raise ValueError(f"y has shape {y.shape}; expected (..., {output.shape[-2:]})")

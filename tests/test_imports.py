@@ -17,6 +17,7 @@ ALLOWED = {
     "diagnosis": set(),
     "maml": {"tasks"},
     "family": {"tasks", "maml"},
+    "lean": {"tasks", "maml", "mlp"},
     "objectives_torch": set(),
     "mlp_torch": {"objectives_torch"},
     "module_torch": {"tasks", "mlp_torch", "objectives_torch"},
