@@ -50,10 +50,11 @@ CONFIG = {
     },
     "joint_batch": 128,
     "embedding": 64,
-    "test": {"n_tasks": 400, "seed": 12345},
-    "choice": {"n_tasks": 100, "seed": 54321},
+    "test": {"n_tasks": 200, "seed": 12345},
+    "choice": {"n_tasks": 40, "seed": 54321},
     "rates": [0.05, 0.1, 0.2, 0.4],
-    "steps": [1, 3, 5, 10, 20, 50],
+    "steps": [1, 5, 20],
+    "rates_shown": [0.02, 0.1, 0.4, 4.0],
 }
 # Settings small enough for a test of the script itself.
 QUICK = {
@@ -191,8 +192,16 @@ def judge(name, setting, tests, thetas, seed, config):
     return judge_adapting(model, theta, setting, tests, config, rates)
 
 
-def judge_all(thetas, seed, config):
-    """For ``method setting test-set`` the right answers of one seed, and the inner loops."""
+def judge_all(thetas, seed, config, folder):
+    """For ``method setting test-set`` the right answers of one seed, and the inner loops.
+
+    They are kept in a file, as the trained runs are.
+    """
+    file = folder / f"judged_{seed}.npz"
+    if file.exists():
+        with np.load(file) as kept:
+            counts = dict(kept)
+        return counts, json.loads(str(counts.pop("inner")))
     counts, inner = {}, {}
     for setting in SETTINGS:
         tests = {"glyphs": tasks_of(glyphs("test"), setting, config["test"])}
@@ -206,15 +215,16 @@ def judge_all(thetas, seed, config):
             inner[f"{name} {setting}"] = chosen
             counts |= {f"{name} {setting} {test}": n for test, n in right.items()}
         counts |= {f"pixels {setting} {test}": pixels(tasks) for test, tasks in tests.items()}
+    np.savez(file, inner=json.dumps(inner), **counts)
     return counts, inner
 
 
-def cliff(theta, seed, config):
+def by_rate(theta, seed, config):
     """Right answers after 0 to 10 steps at several inner rates, ``(n_rates, 11, n_tasks)``."""
     model, _ = wrapped(5, seed)
     tasks = tasks_of(glyphs("test"), "5w1s", config["test"])
     steps = range(11)
-    return [correct_after(model, theta, tasks, alpha=a, steps=steps) for a in config["rates"]]
+    return [correct_after(model, theta, tasks, alpha=a, steps=steps) for a in config["rates_shown"]]
 
 
 def example_sets(classes, n_sets=8, seed=7):
@@ -240,7 +250,7 @@ def main():
         seed: {name: train(name, seed, config, options.folder) for name in names}
         for seed in config["seeds"]
     }
-    results = [judge_all(thetas[seed], seed, config) for seed in config["seeds"]]
+    results = [judge_all(thetas[seed], seed, config, options.folder) for seed in config["seeds"]]
     counts = {key: np.uint8([right[key] for right, _ in results]) for key in results[0][0]}
     first = config["seeds"][0]
     examples, truths = example_sets(glyphs("test"))
@@ -251,7 +261,7 @@ def main():
         maml=thetas[first]["maml"].numpy().astype(np.float16),
         examples=examples,
         truths=truths,
-        cliff=np.uint8(cliff(thetas[first]["maml"], first, config)),
+        by_rate=np.uint8(by_rate(thetas[first]["maml"], first, config)),
         **counts,
     )
     for key, right in counts.items():

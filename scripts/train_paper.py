@@ -23,7 +23,10 @@ def main():
     parser.add_argument("--n-meta-steps", type=int, default=MetaConfig().n_meta_steps)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    theta, config = paper_init(rng).astype(np.float32), MetaConfig(n_meta_steps=options.n_meta_steps)
+    theta, config = (
+        paper_init(rng).astype(np.float32),
+        MetaConfig(n_meta_steps=options.n_meta_steps),
+    )
     start = time.perf_counter()
     run = meta_train(MODEL, theta, Sinusoids(), config, rng=rng, gradient=lean.maml_gradient)
     seconds = time.perf_counter() - start
