@@ -15,7 +15,7 @@ BOOK = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build .
 # What notebooks run or show besides their own text. An edit here makes every stored output stale.
 CODE := $(shell find maml_teach benchmarks book/_ext -type f -not -path '*/__pycache__/*')
 
-.PHONY: all install build strict site-offline serve artifacts test test-browser lint clean help
+.PHONY: all install build strict site-offline serve artifacts bench test test-browser lint clean help
 all: serve
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "make test          all tests: package, doctests, notebooks, built site if there is one"
 	@echo "make test-browser  the built site in Chromium (after make strict)"
 	@echo "make artifacts     train again what the pages load (hours; goes on where it stopped)"
+	@echo "make bench         other MAML libraries into an environment of their own, and compare"
 	@echo "make lint          ruff: rules and formatting"
 	@echo "make clean         remove what was built, and .venv"
 	@echo "Variables: PY=python3.12  PORT=8000  PYTEST_ARGS='-k hvp'"
@@ -74,6 +75,17 @@ artifacts: .venv/installed
 	$(BIN)/python scripts/train_images.py
 	$(BIN)/python scripts/train_driving.py
 
+# Peers want packages of their own, so they get an environment of their own.
+.bench/installed: pyproject.toml benchmarks/install_peers.py
+	$(PY) -m venv .bench
+	.bench/bin/python -m pip install --quiet --disable-pip-version-check \
+	  torch==2.13.0 higher==0.2.1 torchopt==0.7.3 jax==0.10.2 setuptools -e .
+	.bench/bin/python benchmarks/install_peers.py
+	touch $@
+
+bench: .bench/installed
+	.bench/bin/python benchmarks/compare.py
+
 test: .venv/installed
 	$(BIN)/python -m pytest tests maml_teach book --ignore=book/_ext \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(PYTEST_ARGS)
@@ -86,4 +98,4 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf _build .venv *.egg-info
+	rm -rf _build .venv .bench *.egg-info
