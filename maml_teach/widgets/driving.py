@@ -34,7 +34,7 @@ class DriveIt(Figure):
     start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
     seed = traitlets.Int(3, min=0).tag(**settable())
     alpha_maml = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
-    alpha_joint = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
+    alpha_joint = traitlets.Float(0.05, min=1e-4, max=1.0).tag(**settable())
 
     sizes = traitlets.List(traitlets.Int(), list(MODEL.sizes)).tag(sync=True)
     maml = traitlets.Bytes(b"").tag(sync=True)
