@@ -300,7 +300,7 @@ function render({ model, el }) {
   button(buttons, "Reset", () => state.set(initial));
   const help = element(root, "p", { class: "mf-help", id: uniqueId("help"), text: HELP });
 
-  const board = element(root, "div", { class: "mf-board" });
+  const board = element(root, "div", { class: "mf-fields" });
   const fields = Array.from({ length: 6 }, (_, k) => makeField(board, k));
   const bars = fields.slice(0, WAYS).map(({ box }) => new Chances(box));
   const say = statusLine(root);
@@ -308,7 +308,7 @@ function render({ model, el }) {
 
   function makeField(parent, k) {
     const title = k < WAYS ? `Character ${k + 1}` : "Which one?";
-    const box = element(parent, "div", { class: k < WAYS ? "mf-cell" : "mf-cell mf-asked" });
+    const box = element(parent, "div", { class: k < WAYS ? "mf-field" : "mf-field mf-asked" });
     const head = element(box, "div", { class: "mf-caption" });
     element(head, "b", { text: title });
     const clear = button(head, "✕", () => field.clear(), { "aria-label": `Clear: ${title}`, title: "Clear" });
@@ -324,7 +324,7 @@ function render({ model, el }) {
     const diverged = !after.every(Number.isFinite);
     bars.forEach((bar, k) => bar.draw(diverged ? null : [before[k], after[k]]));
     const best = after.indexOf(Math.max(...after));
-    fields.forEach(({ box }, k) => box.classList.toggle("mf-best", k === best));
+    fields.forEach(({ box }, k) => box.classList.toggle("mf-likely", k === best));
     const facts = { pixels: nearestByPixels(five, drawing), truth: truthOf(state) };
     if (done) say(describe(state, { before, after, diverged, ...facts }));
   };
@@ -338,7 +338,7 @@ function render({ model, el }) {
     if (empty >= 0) {
       inner.stop();
       bars.forEach((bar) => bar.draw(null));
-      fields.forEach(({ box }) => box.classList.remove("mf-best"));
+      fields.forEach(({ box }) => box.classList.remove("mf-likely"));
       return say(missingIn(empty));
     }
     const five = pictures.slice(0, WAYS);

@@ -31,7 +31,7 @@ class DrawIt(Figure):
 
     n_inner_steps = traitlets.Int(5, min=0, max=20).tag(**settable())
     alpha = traitlets.Float(0.1, min=0.02, max=0.5).tag(**settable())
-    seed = traitlets.Int(0, min=0).tag(**settable())
+    seed = traitlets.Int(2, min=0).tag(**settable())
     drawings = traitlets.Unicode("").tag(**settable())
 
     theta = traitlets.Bytes(b"").tag(sync=True)
