@@ -310,7 +310,9 @@ function render({ model, el }) {
     const title = k < WAYS ? `Character ${k + 1}` : "Which one?";
     const box = element(parent, "div", { class: k < WAYS ? "mf-field" : "mf-field mf-asked" });
     const head = element(box, "div", { class: "mf-caption" });
-    element(head, "b", { text: title });
+    const name = element(head, "b");
+    if (k < WAYS) element(name, "span", { class: "mf-word", text: "Character " }); // left out where narrow
+    name.append(k < WAYS ? `${k + 1}` : title);
     const clear = button(head, "✕", () => field.clear(), { "aria-label": `Clear: ${title}`, title: "Clear" });
     const field = new DrawingField(box, title, help.id, {
       onStroke: (ink) => state.set({ drawings: asText(inksOf(state).map((own, n) => (n === k ? ink : own))) }),
