@@ -15,6 +15,7 @@ every method takes its turn, medians. Writes benchmarks/results/compare.json.
 import argparse
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def torch_func(net, loss, tasks, n_inner_steps):
 
 def jax_method(net, tasks, n_inner_steps):
     """JAX's jit of grad of vmap, for the MLP; returns the call, compiled at its first use."""
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"  # one thread, as the others
     import jax
 
     jax.config.update("jax_enable_x64", True)
