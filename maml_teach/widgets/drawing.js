@@ -4,7 +4,7 @@
  */
 import { convGradient, convNet, convScores, softmax } from "./conv.js";
 import { plus } from "./maths.js";
-import { button, connect, element, floats, format, onNextFrame, slider } from "./ui.js";
+import { button, connect, element, floats, format, oncePerFrame, slider } from "./ui.js";
 import { statusLine, svgElement, uniqueId } from "./ui.js";
 
 const SIDE = 28; // pixels
@@ -265,24 +265,34 @@ function describe(state, { before, after, pixels, truth, diverged }) {
   );
 }
 
-/** Walks the inner loop one step per frame, so that the page never waits for it. */
-function adapter(state, net, theta, draw) {
-  let [key, path, timer] = ["", [theta], 0];
-  const walk = (five, alpha, k) => {
-    timer = 0;
-    if (path.length <= k) path.push(innerStep(net, path.at(-1), five, alpha));
-    draw(path[Math.min(k, path.length - 1)], path.length > k);
-    if (path.length <= k) timer = requestAnimationFrame(() => walk(five, alpha, k));
+/**
+ * Walks the inner loop between repaints, one step or one judgement at a time, so that the page never
+ * waits for it; `show(before, after)` is called once both are known.
+ */
+function adapter(net, theta) {
+  let [loop, asked, timer] = ["", "", 0];
+  let walked = [];
+  const work = (job) => {
+    const { five, drawing, alpha, k, show } = job;
+    const [first, last] = [walked[0], walked[k]];
+    if (first.chances && last?.chances) return show(first.chances, last.chances);
+    timer = setTimeout(() => {
+      const judged = first.chances ? last : first;
+      if (!judged) walked.push({ theta: innerStep(net, walked.at(-1).theta, five, alpha) });
+      else judged.chances = chances(net, judged.theta, five, drawing);
+      work(job);
+    });
   };
   return {
-    go(five) {
-      cancelAnimationFrame(timer);
-      const [alpha, k] = [state.get("alpha"), state.get("n_inner_steps")];
-      const now = `${alpha} ${five.map((picture) => picture.join())}`;
-      if (now !== key) [key, path] = [now, [theta]];
-      walk(five, alpha, k);
+    go(job) {
+      clearTimeout(timer);
+      const now = `${job.alpha} ${job.five.map((picture) => picture.join())}`;
+      if (now !== loop) walked = [{ theta }];
+      else if (asked !== job.drawing.join()) walked = walked.map((one) => ({ theta: one.theta }));
+      [loop, asked] = [now, job.drawing.join()];
+      work(job);
     },
-    stop: () => cancelAnimationFrame(timer),
+    stop: () => clearTimeout(timer),
   };
 }
 
@@ -321,17 +331,15 @@ function render({ model, el }) {
     return { box, field, clear };
   }
 
-  const drawChances = (five, drawing) => (thetaK, done) => {
-    const [before, after] = [theta, thetaK].map((one) => chances(net, one, five, drawing));
+  const drawChances = (five, drawing) => (before, after) => {
     const diverged = !after.every(Number.isFinite);
     bars.forEach((bar, k) => bar.draw(diverged ? null : [before[k], after[k]]));
     const best = after.indexOf(Math.max(...after));
     fields.forEach(({ box }, k) => box.classList.toggle("mf-likely", k === best));
     const facts = { pixels: nearestByPixels(five, drawing), truth: truthOf(state) };
-    if (done) say(describe(state, { before, after, diverged, ...facts }));
+    say(describe(state, { before, after, diverged, ...facts }));
   };
-  let whenAdapted = (_theta, _done) => {};
-  const inner = adapter(state, net, theta, (thetaK, done) => whenAdapted(thetaK, done));
+  const inner = adapter(net, theta);
   const draw = () => {
     const inks = inksOf(state);
     fields.forEach(({ field }, k) => field.last || field.show(inks[k]));
@@ -343,11 +351,11 @@ function render({ model, el }) {
       fields.forEach(({ box }) => box.classList.remove("mf-likely"));
       return say(missingIn(empty));
     }
-    const five = pictures.slice(0, WAYS);
-    whenAdapted = drawChances(five, pictures[WAYS]);
-    inner.go(five);
+    const [five, drawing] = [pictures.slice(0, WAYS), pictures[WAYS]];
+    const loop = { alpha: state.get("alpha"), k: state.get("n_inner_steps") };
+    inner.go({ five, drawing, ...loop, show: drawChances(five, drawing) });
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
   state.on(CHOSEN, redraw);
   draw();
   return () => {

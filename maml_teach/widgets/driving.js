@@ -5,14 +5,14 @@
 import { advance, circumstances, DT, lateralError, learned, newDrive } from "./car.js";
 import { transitions, trueCar, WARM_UP } from "./car.js";
 import { adapt, network } from "./maths.js";
-import { button, choice, connect, element, floats, format, onNextFrame, panel } from "./ui.js";
+import { button, choice, connect, element, floats, format, oncePerFrame, panel } from "./ui.js";
 import { slider, statusLine, svgElement } from "./ui.js";
 
 const ROAD_STEPS = 200; // ten seconds
 const SHOWN_FIRST = 130; // where the cars stand until they are sent off
 const MAX_DATA = 40; // two seconds
 const SHARPEST = 0.0056; // 1/m: at 17 m/s these bends take 55 % of a grip of 0.3
-const SLICE = 6; // milliseconds of driving between two repaints
+const SLICE = 3; // milliseconds of driving between two repaints
 const RANGES = [
   { trait: "grip", label: "grip", min: 0.2, max: 1, step: 0.05, digits: 2 },
   { trait: "wind", label: "crosswind, N", min: -1200, max: 1200, step: 100, digits: 0 },
@@ -228,7 +228,7 @@ function render({ model, el }) {
     offsets.draw(view, at);
     if (done) say(describe(state, view));
   };
-  const redraw = onNextFrame(() => draw(false));
+  const redraw = oncePerFrame(() => draw(false));
   const road = new RoadPanel(root, redraw);
   const offsets = new OffsetPanel(root, redraw);
   const say = statusLine(root);
@@ -236,7 +236,7 @@ function render({ model, el }) {
     for (const one of view.drives) if (one.offsets.length < ROAD_STEPS) advance(one, view.car, view.curvature);
     return view.drives[0].offsets.length < ROAD_STEPS;
   }, draw);
-  const start = onNextFrame(() => {
+  const start = oncePerFrame(() => {
     view = prepare(state, net, starts);
     if (!view.finite) view.drives[1].offsets.push(...Array(ROAD_STEPS).fill(NaN));
     wheel.start();

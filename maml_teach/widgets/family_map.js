@@ -6,7 +6,7 @@
  * @typedef {{curve: number[], last: number, verdict: Verdict}} Run one training
  * @typedef {{i: number, j: number, last: number} | null} Best index of alpha, of beta, and its MSE
  */
-import { button, choice, connect, element, formatLoss, onNextFrame, panel } from "./ui.js";
+import { button, choice, connect, element, formatLoss, oncePerFrame, panel } from "./ui.js";
 import { floats, nearest, slider, spread, statusLine, svgElement, uniqueId } from "./ui.js";
 
 const LEARNS = 1 / 2; // of the reference, at most
@@ -382,7 +382,7 @@ function render({ model, el }) {
     for (const panel of [map, curves]) panel.draw(view);
     say(describe(view));
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
 
   const top = element(root, "div", { class: "mf-lead" });
   const options = source.names.map((name) => [name, name]);

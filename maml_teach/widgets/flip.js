@@ -8,7 +8,7 @@
  *            right: Outcome, wrong: Outcome, plot: "slopes"|"curve", x_label: string,
  *            y_label: string, log_y: boolean, value_label: string, caught_by: string}} Case
  */
-import { button, connect, element, formatLoss, onNextFrame, panel, statusLine, svgElement } from "./ui.js";
+import { button, connect, element, formatLoss, oncePerFrame, panel, statusLine, svgElement } from "./ui.js";
 import { uniqueId } from "./ui.js";
 
 const VERSIONS = { true: "wrong", false: "right" }; // by whether the mistake is planted
@@ -197,7 +197,7 @@ function render({ model, el }) {
     outcome.draw(shown, planted);
     say(sentence(shown, planted));
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
 
   const board = new Board(root, state, cases);
   const buttons = element(root, "div", { class: "mf-buttons" });

@@ -7,7 +7,7 @@
  * @typedef {{angle: Spread, length: Spread}} Gap of one algorithm, lengths of the exact gradient
  * @typedef {{FOMAML: Gap, Reptile: Gap, loss: number, nBatches: number, nDiverged: number}} Cell
  */
-import { button, choice, connect, element, formatLoss, onNextFrame, panel } from "./ui.js";
+import { button, choice, connect, element, formatLoss, oncePerFrame, panel } from "./ui.js";
 import { floats, nearest, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
 
 const ALGORITHMS = [
@@ -401,7 +401,7 @@ function render({ model, el }) {
     for (const panel of [dial, angles, lengths]) panel.draw(view);
     say(describe(view));
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
 
   const top = element(root, "div", { class: "mf-lead" });
   const options = state.get("names").map((name) => [name, name]);

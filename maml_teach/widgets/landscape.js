@@ -5,7 +5,7 @@
 import { REACH, adaptedPath, arrival, centralDifference, collapsed, fomaml } from "./bowls.js";
 import { inWords, metaGradient, metaObjective, minimum, reptile, taskBend } from "./bowls.js";
 import { taskLoss, walkBack } from "./bowls.js";
-import { button, choice, connect, dragPoint, element, format, formatLoss, onNextFrame } from "./ui.js";
+import { button, choice, connect, dragPoint, element, format, formatLoss, oncePerFrame } from "./ui.js";
 import { panel, slider, statusLine, svgElement } from "./ui.js";
 
 const TOP = 2.4; // of the picture, in units of the loss
@@ -516,7 +516,7 @@ function render({ model, el }) {
     for (const fill of [gradients, offer]) fill(view);
     say(describe(view));
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
 
   const top = element(root, "div", { class: "mf-lead" });
   const options = [["bowl", "bowls, p = 2"], ["quartic", "quartics, p = 4"]];

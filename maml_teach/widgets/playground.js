@@ -4,7 +4,7 @@
  */
 import { gradient, loss, network, plus, predict, uniforms } from "./maths.js";
 import { button, choice, connect, decades, dragPoint, element, floats, format, formatLoss } from "./ui.js";
-import { onNextFrame, panel, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
+import { oncePerFrame, panel, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
 
 const MAX_STEPS = 20;
 const MAX_SHOTS = 20;
@@ -390,7 +390,7 @@ function render({ model, el }) {
     runs.forEach((run) => walk(run, MAX_STEPS));
     errors.draw({ k: state.get("n_inner_steps"), runs });
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
 
   const stopPlaying = lead(root, state, shown, reset);
   legend(root);

@@ -6,7 +6,7 @@
 import { fomamlGradient, innerPath, loss, mamlGradient, network } from "./maths.js";
 import { predict, reptileGradient, uniforms } from "./maths.js";
 import { button, choice, connect, decades, element, format, formatLoss } from "./ui.js";
-import { onNextFrame, panel, shortPower, slider, statusLine, svgElement } from "./ui.js";
+import { oncePerFrame, panel, shortPower, slider, statusLine, svgElement } from "./ui.js";
 
 const NET = network([1, 40, 40, 1], "relu");
 const [N_TASKS, N_POINTS] = [25, 10]; // a meta-batch; support points, and as many query points
@@ -374,7 +374,7 @@ function render({ model, el }) {
     lastSaid = training ? performance.now() : 0;
     say(describe(progress, settings, found, training));
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
 
   clear();
   const lead = element(root, "div", { class: "mf-buttons" });

@@ -8,7 +8,7 @@ import { loss, mamlGradient, metaLoss, network, plus, predict, quadratic } from 
 import { quadraticAxes, quadraticMinimum, quadraticValue, reptileGradient } from "./maths.js";
 import { sampleWithoutReplacement } from "./maths.js";
 import { button, choice, connect, decades, dragPoint, element, format, formatLoss } from "./ui.js";
-import { onNextFrame, panel, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
+import { oncePerFrame, panel, shortPower, slider, spread, statusLine, svgElement } from "./ui.js";
 
 const LINE = network([1, 1]);
 const ALGORITHMS = {
@@ -461,7 +461,7 @@ function render({ model, el }) {
     for (const panel of [plane, data, losses]) panel.draw(view);
     say(describe(view, curvature));
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
 
   const top = element(root, "div", { class: "mf-lead" });
   const options = Object.keys(ALGORITHMS).map((name) => [name, name]);

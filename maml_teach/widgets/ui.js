@@ -90,16 +90,28 @@ export function connect(model) {
   };
 }
 
-/** Calls `draw` once before the next frame, however often it is asked to. */
-export function onNextFrame(draw) {
-  let waiting = 0;
-  const ask = () => {
-    waiting ||= requestAnimationFrame(() => {
-      waiting = 0;
-      draw();
+/**
+ * Calls `draw` as soon as all traits of a change are set, and once per frame at most: what is asked
+ * for after that is drawn before the next frame.
+ */
+export function oncePerFrame(draw) {
+  let [asked, frame] = [false, 0];
+  const go = () => {
+    frame = requestAnimationFrame(() => {
+      frame = 0;
+      if (asked) go();
     });
+    asked = false;
+    draw();
   };
-  ask.cancel = () => cancelAnimationFrame(waiting);
+  const ask = () => {
+    if (!asked && !frame) queueMicrotask(() => asked && !frame && go());
+    asked = true;
+  };
+  ask.cancel = () => {
+    asked = false;
+    cancelAnimationFrame(frame);
+  };
   return ask;
 }
 

@@ -1,5 +1,5 @@
 /** One step on a bowl: where gradient descent lands, over the rate. The recipe's example. */
-import { button, connect, element, format, onNextFrame } from "./ui.js";
+import { button, connect, element, format, oncePerFrame } from "./ui.js";
 import { panel, slider, statusLine, svgElement } from "./ui.js";
 
 const RANGE = { trait: "alpha", label: "rate α", min: 0, max: 1, step: 0.01, digits: 2 };
@@ -24,7 +24,7 @@ function render({ model, el }) {
     arrow.setAttribute("d", plot.arrow([1.5, height(1.5)], [end, height(end)], 10));
     say(`One step with α = ${format(state.get("alpha"))} leads from 1.50 to ${format(end)}.`);
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
   const { plot } = panel(root, { title: "One step", className: "mf-series-2" }, OPTIONS, redraw);
   const curve = svgElement(plot.area, "path", { class: "mf-truth" });
   const arrow = svgElement(plot.area, "path", { class: "mf-after" });
