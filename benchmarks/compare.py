@@ -1,15 +1,16 @@
 """The exact meta-gradient here and in other libraries: the same number, and how long it takes.
 
-Usage: make bench, or python benchmarks/compare.py [--rounds 11] [--only sinusoid conv4]
+Usage: make bench, or python benchmarks/compare.py [--rounds 11] [--only sinusoid] [--device cuda]
 Peers are used where they are installed; `make bench` puts them into an environment of their own.
 
 sinusoid   MLP 1-40-40-1 with ReLU, 25 tasks, 10 support and 10 query points
 conv4      four convolutions of 64 filters with BatchNorm, 28 x 28 pixels, 4 tasks of 5-way 1-shot
            with 15 queries a class
+conv4x32   the same with 32 tasks; only measured if asked for
 
 Before anything is timed, every method's gradient in float64 is compared with plain PyTorch; one
 that is off by more than 1e-8 is reported and not timed. Then float32, one thread, rounds in which
-every method takes its turn, medians. Writes benchmarks/results/compare.json.
+every method takes its turn, medians. Writes benchmarks/results/compare.json, or compare_cuda.json.
 """
 
 import argparse
@@ -34,17 +35,17 @@ from maml_teach import lean, maml, maml_torch
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Sinusoids
 
-RESULTS = Path(__file__).parent / "results" / "compare.json"
+RESULTS = Path(__file__).parent / "results"
 ALPHA = 0.01
 ALIKE = 1e-8
 
 
 def flat(gradients):
     """One vector from a list of gradients, as NumPy."""
-    return torch.cat([g.reshape(-1) for g in gradients]).detach().numpy()
+    return torch.cat([g.reshape(-1) for g in gradients]).detach().cpu().numpy()
 
 
-def plain_pytorch(net, loss, tasks, n_inner_steps):
+def plain_pytorch(net, loss, tasks, n_inner_steps, exact=True):
     """Autograd through the inner loop, task by task, with nothing but PyTorch."""
     parameters = dict(net.named_parameters())
     total = 0.0
@@ -52,18 +53,18 @@ def plain_pytorch(net, loss, tasks, n_inner_steps):
         task, theta = tasks.select(t), parameters
         for _ in range(n_inner_steps):
             support = loss(torch.func.functional_call(net, theta, task.x_support), task.y_support)
-            gradients = torch.autograd.grad(support, list(theta.values()), create_graph=True)
+            gradients = torch.autograd.grad(support, list(theta.values()), create_graph=exact)
             moves = zip(theta.items(), gradients, strict=True)
             theta = {name: value - ALPHA * g for (name, value), g in moves}
         total = total + loss(torch.func.functional_call(net, theta, task.x_query), task.y_query)
     return flat(torch.autograd.grad(total / tasks.n_tasks, list(parameters.values())))
 
 
-def learn2learn(net, loss, tasks, n_inner_steps):
+def learn2learn(net, loss, tasks, n_inner_steps, exact=True):
     """The clone and adapt of learn2learn."""
     from learn2learn.algorithms.maml import MAML
 
-    learner = MAML(net, lr=ALPHA)
+    learner = MAML(net, lr=ALPHA, first_order=not exact)
     total = 0.0
     for t in range(tasks.n_tasks):
         task, clone = tasks.select(t), learner.clone()
@@ -122,52 +123,64 @@ def torch_func(net, loss, tasks, n_inner_steps):
     return flat([g.mean(dim=0) for g in each(parameters, *arrays).values()])
 
 
-def jax_method(net, tasks, n_inner_steps):
-    """JAX's jit of grad of vmap, for the MLP; returns the call, compiled at its first use."""
+def jax_methods(net, tasks, n_inner_steps):
+    """JAX on the MLP, jit over all tasks: the gradient of the unrolled loop, and the walk back.
+
+    Returns name to call; a call compiles at its first use.
+    """
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"  # one thread, as the others
     import jax
 
     jax.config.update("jax_enable_x64", True)
     jnp = jax.numpy
 
-    def predict(theta, x):
+    def one_loss(theta, x, y):
         for W, b in theta[:-1]:
             x = jnp.maximum(x @ W + b, 0)
-        return x @ theta[-1][0] + theta[-1][1]
+        return jnp.mean((x @ theta[-1][0] + theta[-1][1] - y) ** 2)
 
-    def one_loss(theta, x, y):
-        return jnp.mean((predict(theta, x) - y) ** 2)
+    def minus(theta, move):
+        return jax.tree.map(lambda value, g: value - ALPHA * g, theta, move)
+
+    def path(theta, x, y):
+        thetas = [theta]
+        for _ in range(n_inner_steps):
+            thetas.append(minus(thetas[-1], jax.grad(one_loss)(thetas[-1], x, y)))
+        return thetas
 
     def query_loss(theta, x_support, y_support, x_query, y_query):
-        for _ in range(n_inner_steps):
-            gradients = jax.grad(one_loss)(theta, x_support, y_support)
-            theta = jax.tree.map(lambda value, g: value - ALPHA * g, theta, gradients)
-        return one_loss(theta, x_query, y_query)
+        return one_loss(path(theta, x_support, y_support)[-1], x_query, y_query)
 
-    def meta_loss(theta, *arrays):
-        return jnp.mean(jax.vmap(query_loss, (None, 0, 0, 0, 0))(theta, *arrays))
+    def walk_back(theta, x_support, y_support, x_query, y_query):
+        *thetas, theta_prime = path(theta, x_support, y_support)
+        v = jax.grad(one_loss)(theta_prime, x_query, y_query)
+        for theta_k in reversed(thetas):
+            slope = partial(jax.grad(one_loss), x=x_support, y=y_support)
+            v = minus(v, jax.jvp(slope, (theta_k,), (v,))[1])
+        return v
 
     linear = [layer for layer in net if isinstance(layer, nn.Linear)]
-    theta = [
-        (jnp.array(w.weight.detach().numpy().T), jnp.array(w.bias.detach().numpy())) for w in linear
-    ]
-    arrays = [
-        jnp.array(a) for a in (tasks.x_support, tasks.y_support, tasks.x_query, tasks.y_query)
-    ]
-    compiled = jax.jit(jax.grad(meta_loss))
+    theta = [tuple(jnp.array(p.detach().numpy().T) for p in (w.weight, w.bias)) for w in linear]
+    names = "x_support", "y_support", "x_query", "y_query"
+    arrays = [jnp.array(getattr(tasks, name).numpy()) for name in names]
 
-    def call():
+    def over_tasks(each):
+        every = jax.vmap(each, (None, 0, 0, 0, 0))
+        return jax.jit(lambda *args: jax.tree.map(lambda g: g.mean(axis=0), every(*args)))
+
+    def call(compiled):
         layers = jax.block_until_ready(compiled(theta, *arrays))
         return np.concatenate([np.append(np.ravel(W.T), b) for W, b in layers])
 
-    return call
+    each = {"JAX jit": jax.grad(query_loss), "JAX jit, walk back": walk_back}
+    return {name: partial(call, over_tasks(gradient)) for name, gradient in each.items()}
 
 
-def ours_torch(net, objective, tasks, n_inner_steps):
-    """``maml_torch.maml_gradient`` for any module."""
-    model = maml_torch.from_module(net, objective)
+def ours_torch(gradient, wrap, net, objective, tasks, n_inner_steps):
+    """A gradient of ``maml_torch`` for any module, wrapped by ``wrap``."""
+    model = wrap(net, objective)
     theta, inner = model.theta(), {"alpha": ALPHA, "n_inner_steps": n_inner_steps}
-    return lambda: maml_torch.maml_gradient(model, theta, tasks, **inner)[1].numpy()
+    return lambda: gradient(model, theta, tasks, **inner)[1].cpu().numpy()
 
 
 def ours_on_mlp(core, net, tasks, n_inner_steps):
@@ -177,11 +190,11 @@ def ours_on_mlp(core, net, tasks, n_inner_steps):
     theta = torch.cat([p.detach().reshape(-1) for w in layers for p in (w.weight.T, w.bias)])
     model, arrays = maml_torch.MLP(sizes), tasks
     if core is not maml_torch:
-        model, theta, arrays = MLP(sizes), theta.numpy(), tasks.map(lambda a: a.numpy())
+        model, theta, arrays = MLP(sizes), theta.cpu().numpy(), tasks.map(lambda a: a.cpu().numpy())
 
     def call():
-        gradient = np.asarray(core.maml_gradient(model, theta, arrays, **inner)[1])
-        return torch_order(gradient, sizes)
+        gradient = core.maml_gradient(model, theta, arrays, **inner)[1]
+        return torch_order(np.asarray(gradient.cpu() if core is maml_torch else gradient), sizes)
 
     return call
 
@@ -205,35 +218,58 @@ LIBRARIES = {
 }
 
 
-def sinusoid(dtype):
+def sinusoid(dtype, device):
     """``(net, loss, objective, tasks)``."""
     torch.manual_seed(0)
     layers = nn.Linear(1, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 1)
     tasks = Sinusoids().sample(np.random.default_rng(0), 25, 10, 10)
-    tasks = tasks.map(lambda a: torch.tensor(a, dtype=dtype))
-    return nn.Sequential(*layers).to(dtype), nn.functional.mse_loss, "mse", tasks
+    tasks = tasks.map(lambda a: torch.tensor(a, dtype=dtype, device=device))
+    return nn.Sequential(*layers).to(device, dtype), nn.functional.mse_loss, "mse", tasks
 
 
-def images(dtype):
+def images(dtype, device, n_tasks=4):
     """The same for Conv4."""
     torch.manual_seed(0)
-    tasks = random_tasks(4).map(lambda a: a.to(dtype) if a.is_floating_point() else a)
-    return conv4().to(dtype), nn.functional.cross_entropy, "cross_entropy", tasks
+    tasks = random_tasks(n_tasks).map(lambda a: a.to(device))
+    tasks = tasks.map(lambda a: a.to(dtype) if a.is_floating_point() else a)
+    return conv4().to(device, dtype), nn.functional.cross_entropy, "cross_entropy", tasks
 
 
-WORKLOADS = {"sinusoid": sinusoid, "conv4": images}
+WORKLOADS = {"sinusoid": sinusoid, "conv4": images, "conv4x32": partial(images, n_tasks=32)}
+WRAPS = {
+    "maml_torch, any module": maml_torch.from_module,
+    "maml_torch, all at once": maml_torch.from_module_all_at_once,
+}
 
 
-def methods(workload, dtype, n_inner_steps):
+def first_order_methods(workload, dtype, n_inner_steps, device):
+    """The same for FOMAML, where a library has it."""
+    net, loss, objective, tasks = WORKLOADS[workload](dtype, device)
+    rest = (tasks, n_inner_steps)
+    return {
+        "plain PyTorch": partial(plain_pytorch, net, loss, *rest, exact=False),
+        "learn2learn": partial(learn2learn, net, loss, *rest, exact=False),
+        **{
+            name: ours_torch(maml_torch.fomaml_gradient, wrap, net, objective, *rest)
+            for name, wrap in WRAPS.items()
+        },
+    }
+
+
+def methods(workload, dtype, n_inner_steps, device):
     """Every method that there is for a workload: name to a call that returns the gradient."""
-    net, loss, objective, tasks = WORKLOADS[workload](dtype)
+    net, loss, objective, tasks = WORKLOADS[workload](dtype, device)
     found = {name: partial(f, net, loss, tasks, n_inner_steps) for name, f in LIBRARIES.items()}
-    found["maml_torch, any module"] = ours_torch(net, objective, tasks, n_inner_steps)
+    for name, wrap in WRAPS.items():
+        found[name] = ours_torch(
+            maml_torch.maml_gradient, wrap, net, objective, tasks, n_inner_steps
+        )
     if workload == "sinusoid":
         for name, core in (("maml_torch, MLP", maml_torch), ("NumPy", maml), ("NumPy, lean", lean)):
             found[name] = ours_on_mlp(core, net, tasks, n_inner_steps)
+    if workload == "sinusoid" and device == "cpu":
         try:
-            found["JAX jit"] = jax_method(net, tasks, n_inner_steps)
+            found |= jax_methods(net, tasks, n_inner_steps)
         except ImportError as error:
             found["JAX jit"] = partial(_missing, error)
     return found
@@ -243,10 +279,10 @@ def _missing(error):
     raise error
 
 
-def disagreements(workload, n_inner_steps):
-    """For each method its relative distance from plain PyTorch in float64, or why there is none."""
+def disagreements(calls):
+    """For each method its relative distance from plain PyTorch, or why there is none."""
     answers = {}
-    for name, call in methods(workload, torch.float64, n_inner_steps).items():
+    for name, call in calls.items():
         try:
             answers[name] = call()
         except ImportError as error:
@@ -274,11 +310,14 @@ def milliseconds(calls, rounds):
     return {name: float(np.median(times)) for name, times in record.items()}
 
 
-def compare(workload, n_inner_steps, rounds):
-    """One table: per method its distance from plain PyTorch, its time, and the ratio."""
-    off = disagreements(workload, n_inner_steps)
+def compare(methods_of, rounds):
+    """One table: per method its distance from plain PyTorch, its time, and the ratio.
+
+    ``methods_of`` makes the calls for a dtype: float64 to compare answers, float32 to time.
+    """
+    off = disagreements(methods_of(torch.float64))
     right = [name for name, value in off.items() if not isinstance(value, str) and value < ALIKE]
-    calls = {n: c for n, c in methods(workload, torch.float32, n_inner_steps).items() if n in right}
+    calls = {name: call for name, call in methods_of(torch.float32).items() if name in right}
     times = milliseconds(calls, rounds)
     return {
         name: {"off": value, "ms": times.get(name), "ratio": _ratio(times, name)}
@@ -317,7 +356,7 @@ def only_algorithms():
                 sys.modules[name] = package
 
 
-def versions():
+def versions(device):
     """What was measured, on what."""
     names = ("torch", "numpy", "learn2learn", "higher", "torchopt", "jax")
     found = {}
@@ -330,7 +369,7 @@ def versions():
     return {
         "versions": found,
         "python": platform.python_version(),
-        "processor": platform.machine(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),
         "commit": commit.stdout.strip(),
         "command": "python " + " ".join(sys.argv),
@@ -341,19 +380,23 @@ def main():
     """Check, time, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=["sinusoid", "conv4"])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
     only_algorithms()
-    results = {"about": versions(), "tables": {}}
+    results = {"about": versions(options.device), "tables": {}}
     for workload in options.only:
-        for n_inner_steps in (1, 5):
-            print(f"{workload}, K = {n_inner_steps}")
-            table = compare(workload, n_inner_steps, options.rounds)
-            results["tables"][f"{workload}, K = {n_inner_steps}"] = table
-            show(table)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        for name, make in (("", methods), (", first order", first_order_methods)):
+            for k in (1, 5):
+                title = f"{workload}, K = {k}{name}"
+                print(title)
+                methods_of = partial(make, workload, n_inner_steps=k, device=options.device)
+                results["tables"][title] = compare(methods_of, options.rounds)
+                show(results["tables"][title])
+    RESULTS.mkdir(exist_ok=True)
+    name = "compare.json" if options.device == "cpu" else f"compare_{options.device}.json"
+    (RESULTS / name).write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Differentiable:
 
     one_by_one = False
     shares_theta = False
-    n_kept = 2
+    n_kept = 1
 
     def loss_and_gradient(self, theta, x, y):
         """``loss``, and its gradient in ``theta``, of the shape of ``theta``."""

@@ -113,8 +113,7 @@ function multiply(x, y) {
 /** The bias of a layer, once for each of n points. */
 function biases(n, { nOut, b }, theta) {
   const out = new Float64Array(n * nOut);
-  const row = theta.slice(b, b + nOut);
-  for (let p = 0; p < n; p++) out.set(row, p * nOut);
+  for (let p = 0, k = 0; p < n; p++) for (let j = 0; j < nOut; j++, k++) out[k] = theta[b + j];
   return out;
 }
 

@@ -121,12 +121,12 @@ class StartPanel {
 
   draw({ net, curve, shots, selected, k, run }) {
     const outcome = run.diverged <= k ? null : predict(net, run.path[k], CURVE_X);
-    const start = predict(net, run.path[0], CURVE_X);
+    this.start ??= predict(net, run.path[0], CURVE_X); // always the same
     const pairs = (y) => Array.from(CURVE_X, (x, n) => [x, y[n]]);
     const truth = pairs(CURVE_X.map(curve));
     const after = outcome ? this.plot.line(pairs(outcome)) : "";
     this.truth.setAttribute("d", this.plot.line(truth));
-    this.before.setAttribute("d", this.plot.line(pairs(start)));
+    this.before.setAttribute("d", this.plot.line(pairs(this.start)));
     this.after.setAttribute("d", after);
     const back = this.plot.line(truth.reverse()).slice(1);
     this.gap.setAttribute("d", after && `${after}L${back}Z`);
