@@ -10,7 +10,8 @@ conv4x32   the same with 32 tasks; only measured if asked for
 
 Before anything is timed, every method's gradient in float64 is compared with plain PyTorch; one
 that is off by more than 1e-8 is reported and not timed. Then float32, one thread, rounds in which
-every method takes its turn, medians. Writes benchmarks/results/compare.json, or compare_cuda.json.
+every method takes its turn, of 50 ms or one call, and medians. Writes
+benchmarks/results/compare.json, or compare_cuda.json.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from maml_teach.tasks import Sinusoids
 RESULTS = Path(__file__).parent / "results"
 ALPHA = 0.01
 ALIKE = 1e-8
+TURN = 0.05  # seconds
 
 
 def flat(gradients):
@@ -298,16 +300,24 @@ def disagreements(calls):
 
 
 def milliseconds(calls, rounds):
-    """Medians over rounds in which every method takes its turn, after one call to warm up."""
+    """Medians over rounds in which every method takes its turn, after one call to warm up.
+
+    A turn is as many calls as fit in ``TURN``, and counts as their mean: the first of them pays
+    for what the other methods have left in the processor's caches.
+    """
     record = {name: [] for name in calls}
-    for call in calls.values():
-        call()
+    n_calls = {name: max(1, round(TURN / _seconds(call, 3))) for name, call in calls.items()}
     for _ in range(rounds):
         for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            record[name].append(1e3 * (time.perf_counter() - start))
+            record[name].append(1e3 * _seconds(call, n_calls[name]))
     return {name: float(np.median(times)) for name, times in record.items()}
+
+
+def _seconds(call, n_calls):
+    start = time.perf_counter()
+    for _ in range(n_calls):
+        call()
+    return (time.perf_counter() - start) / n_calls
 
 
 def compare(methods_of, rounds):

@@ -14,7 +14,7 @@ import torch
 
 from .mlp_torch import MLP, Differentiable
 from .module_torch import FromModule, from_module, from_module_all_at_once, rates_by_name
-from .tasks import check_batch, check_inner_loop, check_rate, rate
+from .tasks import arrays_in, check_batch, check_inner_loop, check_rate, rate
 
 __all__ = [
     "MLP",
@@ -43,10 +43,10 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     r"""The exact meta-gradient by a walk back over the inner steps; see ``maml.maml_gradient``.
 
     The ``theta_k`` of each step are stored and ``H_k v`` is computed again on the way back, except
-    for the last ``model.n_kept`` steps, whose graphs fit in the memory that the query set needs
-    anyway. A module's tasks go one after the other. A random layer such as dropout draws the same
-    numbers when its step is computed again. A model that is not of this engine needs only
-    ``loss`` and goes through :func:`unrolled_gradient`.
+    for the last ``model.n_kept`` steps, or for all where their graphs are small beside the one
+    that the query set needs anyway. A module's tasks go one after the other. A random layer such
+    as dropout draws the same numbers when its step is computed again. A model that is not of this
+    engine needs only ``loss`` and goes through :func:`unrolled_gradient`.
 
     Returns:
         ``(meta_loss, gradient)``: a scalar tensor and a tensor ``(n_params,)``, both detached.
@@ -154,9 +154,10 @@ def _adapted(model, theta, tasks, alpha, n_inner_steps):
 def _walk(model, theta, tasks, alpha, n_inner_steps):
     """The inner steps: for each what ``_walk_back`` needs, and ``theta_prime``."""
     theta_k, path = theta if model.shares_theta else theta.expand(tasks.n_tasks, -1), []
+    n_kept = _n_kept(model, tasks, n_inner_steps)
     for k in range(n_inner_steps):
         random_state, product = None, None
-        if k >= n_inner_steps - model.n_kept:
+        if k >= n_inner_steps - n_kept:
             gradient, product = _support(model, "linearize", theta_k, tasks)
         else:
             random_state = _random_state(theta)
@@ -166,6 +167,15 @@ def _walk(model, theta, tasks, alpha, n_inner_steps):
     theta_prime = theta_k.expand(tasks.n_tasks, -1)
     _check_convergence(theta_prime, alpha, n_inner_steps)
     return path, theta_prime
+
+
+def _n_kept(model, tasks, n_inner_steps):
+    """How many of the last inner steps keep their graphs for the way back.
+
+    All, if together they are small beside the query set's graph; else as many as the model says.
+    """
+    n_shots, n_queries = (arrays_in(x)[0].shape[1] for x in (tasks.x_support, tasks.x_query))
+    return n_inner_steps if 2 * n_inner_steps * n_shots <= n_queries else model.n_kept
 
 
 def _walk_back(model, path, v, tasks, alpha):
@@ -230,7 +240,11 @@ def _query_loss(model, theta_prime, tasks):
 
 
 def _check_convergence(theta_prime, alpha, n_inner_steps):
-    finite = theta_prime.isfinite().all(dim=-1)
+    if not theta_prime.sum().isfinite():  # one number is looked at sooner than all of them
+        _report_divergence(theta_prime.isfinite().all(dim=-1), alpha, n_inner_steps)
+
+
+def _report_divergence(finite, alpha, n_inner_steps):
     if not finite.all():
         shown = alpha if np.ndim(alpha) == 0 else f"{alpha.min():.3g} to {alpha.max():.3g}"
         n_tasks = finite.numel()

@@ -121,7 +121,7 @@ class MLP(Differentiable):
     def loss_and_gradient(self, theta, x, y):
         """``loss`` ``(...)`` and its gradient ``(..., n_params)``, by backpropagation."""
         _, a, _, deltas = self._backward(theta, x, y)
-        return OBJECTIVES[self.objective](a[-1], y), _flatten(a, deltas)
+        return OBJECTIVES[self.objective](a[-1], y), self._flatten(a, deltas)
 
     def linearize(self, theta, x, y):
         """``(gradient, product)``: ``product(v)`` is ``H v``, from the activations already there.
@@ -136,7 +136,7 @@ class MLP(Differentiable):
             ``product(v, together=True)`` is the sum over tasks, ``(n_params,)``.
         """
         layers, a, slopes, deltas = self._backward(theta, x, y)
-        return _flatten(a, deltas), partial(self._product, layers, a, slopes, deltas)
+        return self._flatten(a, deltas), partial(self._product, layers, a, slopes, deltas)
 
     def _backward(self, theta, x, y):
         """Layers, activations, their slopes, and the derivative ``delta`` at each layer's ``z``."""
@@ -174,16 +174,29 @@ class MLP(Differentiable):
                 r_delta = _affine(deltas[k], r_layers[k][0].mT, back) * slopes[k]
                 if self.activation == "tanh":  # the slope 1 - a^2 bends by -2 a
                     r_delta = r_delta - 2 * a[k] * r_z[k] * deltas[k - 1]
-        return _join(blocks)
+        return self._join(blocks)
 
     def _layers(self, theta):
         """The pairs ``(W, b)`` as views into ``theta``; ``b`` has a points axis to broadcast."""
         sizes = [n for n_in, n_out in self._shapes for n in (n_in * n_out, n_out)]
         blocks = theta.split(sizes, -1)
         return [
-            (W.unflatten(-1, shape), b.unsqueeze(-2))
+            (self._matrix(W, *shape), b.unsqueeze(-2))
             for shape, W, b in zip(self._shapes, blocks[::2], blocks[1::2], strict=True)
         ]
+
+    def _matrix(self, block, n_in, n_out):
+        """A layer's stretch of ``theta`` as ``W``, ``(..., n_in, n_out)``."""
+        return block.unflatten(-1, (n_in, n_out))
+
+    def _flatten(self, a, deltas):
+        """The gradient from each layer's input and ``delta``."""
+        return self._join([(a_in.mT @ d, d) for a_in, d in zip(a, deltas, strict=False)])
+
+    def _join(self, blocks):
+        """``(W, delta)`` of every layer as a flat vector per task; ``b`` sums ``delta``."""
+        parts = [part for W, delta in blocks for part in (W.flatten(-2), delta.sum(-2))]
+        return torch.cat(parts, dim=-1)
 
     def _forward(self, layers, x):
         """Input, hidden activations and output: ``a_0 = x, ..., a_L``."""
@@ -212,14 +225,3 @@ def _affine(x, W, b):
     if W.ndim == 2 and b.shape[:-1] == (1,):
         return functional.linear(x, W.mT, b[0])
     return x @ W + b
-
-
-def _flatten(a, deltas):
-    """The gradient from each layer's input and ``delta``."""
-    return _join([(a_in.mT @ delta, delta) for a_in, delta in zip(a, deltas, strict=False)])
-
-
-def _join(blocks):
-    """``(W, delta)`` of every layer as one flat vector per leading index; ``b`` sums ``delta``."""
-    parts = [part for W, delta in blocks for part in (W.flatten(-2), delta.sum(-2))]
-    return torch.cat(parts, dim=-1)

@@ -3,8 +3,9 @@
 import torch
 from torch.func import functional_call, grad, grad_and_value, vjp, vmap
 
-from .mlp_torch import Differentiable
+from .mlp_torch import MLP, Differentiable
 from .objectives_torch import OBJECTIVES, check_target_shape, check_targets, choice
+from .stack_torch import as_mlp
 from .tasks import arrays_in, map_arrays
 
 MANY_IMAGES = 16  # from here on convolutions on a CPU are faster with channels innermost
@@ -102,6 +103,25 @@ class FromModule(Differentiable):
         }
 
 
+class Stack(FromModule):
+    """An ``nn.Sequential`` that is an MLP: all tasks at once, by the derivatives of ``MLP``."""
+
+    one_by_one = False
+    n_kept = MLP.n_kept
+
+    def __init__(self, module, objective, mlp):
+        super().__init__(module, objective)
+        self._mlp = mlp
+
+    def loss_and_gradient(self, theta, x, y):
+        """Loss ``(n_tasks,)`` and gradient ``(n_tasks, n_params)``."""
+        return self._mlp.loss_and_gradient(theta, x, y)
+
+    def linearize(self, theta, x, y):
+        """``(gradient, product)`` per task, as :meth:`MLP.linearize`."""
+        return self._mlp.linearize(theta, x, y)
+
+
 class AllAtOnce(FromModule):
     """A module whose tasks go through it together; made by :func:`from_module_all_at_once`.
 
@@ -150,6 +170,10 @@ def from_module(module, objective):
     BatchNorm uses the statistics of each batch, support and query apart; running statistics are
     neither read nor changed. In ``eval()`` mode it uses the running statistics the module has.
 
+    The tasks of a batch go through the module one after the other. An ``nn.Sequential`` of linear
+    layers with ReLU or Tanh between them is recognised as an MLP: its tasks go together, about
+    twenty times as fast.
+
     Args:
         module: The network. Its parameters are read, never changed, until ``load``. It is called
             as ``module(x)``, ``module(*x)`` if ``x`` is a tuple, ``module(**x)`` if a dict.
@@ -165,7 +189,8 @@ def from_module(module, objective):
     >>> model.theta().shape
     torch.Size([8])
     """
-    return FromModule(*_checked(module, objective))
+    mlp = as_mlp(*_checked(module, objective))
+    return FromModule(module, objective) if mlp is None else Stack(module, objective, mlp)
 
 
 def from_module_all_at_once(module, objective):

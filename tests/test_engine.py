@@ -394,3 +394,92 @@ def test_map_arrays_reaches_every_array():
     nested = {"one": np.ones(1), "two": (np.ones(2), np.ones(3))}
     doubled = map_arrays(lambda array: 2 * array, nested)
     assert [array.tolist() for array in arrays_in(doubled)] == [[2], [2, 2], [2, 2, 2]]
+
+
+def stack(*layers):
+    torch.manual_seed(0)
+    return nn.Sequential(*layers).double()
+
+
+STACKS = {
+    "relu": lambda: stack(nn.Linear(2, 7), nn.ReLU(), nn.Linear(7, 5), nn.ReLU(), nn.Linear(5, 3)),
+    "tanh": lambda: stack(nn.Linear(2, 7), nn.Tanh(), nn.Linear(7, 3)),
+    "linear": lambda: stack(nn.Linear(2, 3)),
+}
+
+
+def vector_tasks(objective):
+    rng = np.random.default_rng(0)
+    arrays = []
+    for n in (6, 9):
+        arrays.append(torch.tensor(rng.normal(size=(4, n, 2))))
+        if objective == "cross_entropy":
+            arrays.append(torch.tensor(rng.integers(0, 3, size=(4, n))))
+        else:
+            arrays.append(torch.tensor(rng.normal(size=(4, n, 3))))
+    return Task(*arrays)
+
+
+@pytest.mark.parametrize("n_inner_steps", [0, 1, 5])
+@pytest.mark.parametrize("objective", ["mse", "cross_entropy", nn.functional.mse_loss])
+@pytest.mark.parametrize("net", STACKS)
+def test_a_stack_of_linear_layers_has_the_gradient_of_the_plain_loop(net, objective, n_inner_steps):
+    """It goes through the MLP, with theta in the module's own order."""
+    net, tasks = STACKS[net](), vector_tasks(objective)
+    loss = nn.functional.cross_entropy if objective == "cross_entropy" else nn.functional.mse_loss
+    model = maml_torch.from_module(net, objective)
+    assert not model.one_by_one
+    inner = {"alpha": 0.1, "n_inner_steps": n_inner_steps}
+    expected = plain_loop(net, loss, tasks, 0.1, n_inner_steps)
+    assert_equal(maml_torch.maml_gradient(model, model.theta(), tasks, **inner), expected)
+    rates = maml_torch.rates_by_name(net, {list(net._modules)[-1]: 0.1})
+    one_by_one = maml_torch.FromModule(net, objective)
+    answers = [
+        maml_torch.maml_gradient(m, m.theta(), tasks, alpha=rates, n_inner_steps=3)
+        for m in (model, one_by_one)
+    ]
+    assert_equal(*answers)
+
+
+def hooked():
+    net = STACKS["relu"]()
+    net[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    return net
+
+
+def frozen():
+    net = STACKS["relu"]()
+    net[0].weight.requires_grad_(False)
+    return net
+
+
+def tied():
+    shared = nn.Linear(2, 2)
+    return stack(shared, nn.Tanh(), shared)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        hooked,
+        frozen,
+        tied,
+        lambda: stack(nn.Linear(2, 7), nn.ReLU(), nn.Linear(7, 7), nn.Tanh(), nn.Linear(7, 3)),
+        lambda: stack(nn.Linear(2, 7), nn.GELU(), nn.Linear(7, 3)),
+        lambda: stack(nn.Linear(2, 7, bias=False), nn.ReLU(), nn.Linear(7, 3)),
+        lambda: stack(nn.Linear(2, 7), nn.ReLU()),
+        lambda: stack(
+            nn.Linear(2, 4), nn.ReLU(), nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+        ),
+        lambda: nn.ModuleList([nn.Linear(2, 2)]),
+    ],
+)
+def test_what_is_no_plain_stack_goes_one_by_one(net):
+    assert maml_torch.from_module(net(), "mse").one_by_one
+
+
+def test_a_hooked_layer_still_counts():
+    net, tasks = hooked(), vector_tasks("mse")
+    model = maml_torch.from_module(net, "mse")
+    answer = maml_torch.maml_gradient(model, model.theta(), tasks, alpha=0.1, n_inner_steps=2)
+    assert_equal(answer, plain_loop(net, nn.functional.mse_loss, tasks, 0.1, 2))
