@@ -59,11 +59,12 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
         return unrolled_gradient(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
     theta, alpha, tasks = _prepare(theta, tasks, alpha, n_inner_steps)
     meta_loss, gradient = 0.0, 0.0
-    for some in _portions(model, tasks):
-        path, theta_prime = _walk(model, theta, some, alpha, n_inner_steps)
-        losses, v = _query(model, theta_prime, some)
-        meta_loss = meta_loss + losses.sum()
-        gradient = gradient + _walk_back(model, path, v, some, alpha)
+    with torch.inference_mode(model.by_hand):  # many small steps, and none of them recorded
+        for some in _portions(model, tasks):
+            path, theta_prime = _walk(model, theta, some, alpha, n_inner_steps)
+            losses, v = _query(model, theta_prime, some)
+            meta_loss = meta_loss + losses.sum()
+            gradient = gradient + _walk_back(model, path, v, some, alpha)
     return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.7)
 
 

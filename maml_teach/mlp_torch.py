@@ -5,10 +5,9 @@ than the arithmetic of a small network.
 """
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
-from torch.nn import functional
 
 from .objectives_torch import DERIVATIVES, OBJECTIVES, check_targets, choice
 
@@ -21,12 +20,14 @@ class Differentiable:
     """What ``maml_torch`` asks of a model, for any ``loss``, by autograd.
 
     ``one_by_one`` says whether tasks go through the model one after the other, ``shares_theta``
-    whether one ``theta`` ``(n_params,)`` may serve a batch of tasks, and ``n_kept`` how many of
-    the last inner steps keep what they computed for the walk back.
+    whether one ``theta`` ``(n_params,)`` may serve a batch of tasks, ``by_hand`` whether it does
+    without autograd, and ``n_kept`` how many of the last inner steps keep what they computed for
+    the walk back.
     """
 
     one_by_one = False
     shares_theta = False
+    by_hand = False
     n_kept = 1
 
     def loss_and_gradient(self, theta, x, y):
@@ -76,6 +77,7 @@ class MLP(Differentiable):
     objective: str = "mse"
 
     shares_theta = True
+    by_hand = True
     n_kept = float("inf")  # activations are no larger than the theta_k that is kept anyway
 
     def __post_init__(self):
@@ -93,7 +95,7 @@ class MLP(Differentiable):
         n_in, n_out = self._shapes[-1]
         return torch.arange(self.n_params) >= self.n_params - (n_in + 1) * n_out
 
-    @property
+    @cached_property
     def _shapes(self):
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
@@ -187,7 +189,7 @@ class MLP(Differentiable):
 
     def _matrix(self, block, n_in, n_out):
         """A layer's stretch of ``theta`` as ``W``, ``(..., n_in, n_out)``."""
-        return block.unflatten(-1, (n_in, n_out))
+        return block.view(*block.shape[:-1], n_in, n_out)
 
     def _flatten(self, a, deltas):
         """The gradient from each layer's input and ``delta``."""
@@ -219,9 +221,9 @@ class MLP(Differentiable):
 
 
 def _affine(x, W, b):
-    """``x @ W + b`` in one call, when every task has its own ``W`` and when all share one."""
+    """``x @ W + b``, in one call where every task has its own ``W`` or there are no tasks."""
     if x.ndim == W.ndim == b.ndim == 3:
         return torch.baddbmm(b, x, W)
-    if W.ndim == 2 and b.shape[:-1] == (1,):
-        return functional.linear(x, W.mT, b[0])
+    if x.ndim == W.ndim == b.ndim == 2:
+        return torch.addmm(b, x, W)
     return x @ W + b

@@ -107,6 +107,7 @@ class Stack(FromModule):
     """An ``nn.Sequential`` that is an MLP: all tasks at once, by the derivatives of ``MLP``."""
 
     one_by_one = False
+    by_hand = True
     n_kept = MLP.n_kept
 
     def __init__(self, module, objective, mlp):

@@ -12,7 +12,7 @@ class StackLayout(MLP):
     """The MLP on a ``theta`` laid out as in ``nn.Linear``: weights ``(n_out, n_in)``."""
 
     def _matrix(self, block, n_in, n_out):
-        return block.unflatten(-1, (n_out, n_in)).mT
+        return block.view(*block.shape[:-1], n_out, n_in).mT
 
     def _join(self, blocks):
         return super()._join([(W.mT, delta) for W, delta in blocks])

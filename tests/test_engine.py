@@ -483,3 +483,13 @@ def test_a_hooked_layer_still_counts():
     model = maml_torch.from_module(net, "mse")
     answer = maml_torch.maml_gradient(model, model.theta(), tasks, alpha=0.1, n_inner_steps=2)
     assert_equal(answer, plain_loop(net, nn.functional.mse_loss, tasks, 0.1, 2))
+
+
+def test_an_answer_can_be_differentiated_further():
+    """No tensor leaves the engine that autograd would refuse."""
+    model, theta, tasks = random_problem("tanh", "mse")
+    twin = maml_torch.MLP(model.sizes, "tanh", "mse")
+    loss, gradient = maml_torch.maml_gradient(twin, torch.tensor(theta), tasks, alpha=0.1)
+    weight = torch.ones_like(gradient, requires_grad=True)
+    ((weight * gradient).sum() + weight.sum() * loss).backward()
+    assert torch.equal(weight.grad, gradient + loss)
