@@ -83,7 +83,7 @@ const pairs = (y) => Array.from(GRID, (x, k) => [x, y[k]]);
 /** One wave, and what the inner steps make of it from one start or two. */
 class WavePanel {
   constructor(parent, names, redraw) {
-    this.plot = panel(parent, { title: "One new wave", note: "dots: support" }, waveOptions(), redraw).plot;
+    this.plot = panel(parent, { title: "One new wave", note: "dots: support set; dashed: the wave; dotted: before" }, waveOptions(), redraw).plot;
     this.truth = svgElement(this.plot.area, "path", { class: "mf-truth" });
     this.curves = names.map((_, k) => {
       const group = svgElement(this.plot.area, "g", { class: `mf-series-${names.length === 1 ? 2 : 1 + k}` });
@@ -137,7 +137,7 @@ const waveOptions = () => ({
 /** |1 - alpha lambda| over the curvature lambda, and where the tasks' curvatures lie. */
 class FactorPanel {
   constructor(parent, redraw) {
-    const heading = { title: "Factor of one step", note: "shaded: stretched" };
+    const heading = { title: "Factor of one step", note: "bars: 90 % of tasks; shaded: stretched" };
     this.plot = panel(parent, heading, factorOptions(), redraw).plot;
     this.zone = svgElement(this.plot.area, "path", { class: "mf-harm" });
     this.level = svgElement(this.plot.area, "path", { class: "mf-level" });
@@ -216,8 +216,9 @@ class MeasuredPanel {
 
 function measuredOptions(state, { trial, curves }) {
   const all = curves.flatMap(({ low, high }) => [...low, ...high]).filter((value) => value > 0);
-  const [low, high] = [0.05, 100].map((limit, k) => (k ? Math.min(limit, Math.max(...all)) : Math.max(limit, Math.min(...all))));
-  const ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].filter((v) => v >= low / 1.05 && v <= high * 1.05);
+  const [low, high] = [Math.max(0.001, Math.min(...all)), Math.min(100, Math.max(...all))];
+  const fine = high < 50 * low ? [0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5] : [];
+  const ticks = [0.001, 0.01, 0.1, 1, 10, 100, ...fine].filter((v) => v >= low / 1.1 && v <= high * 1.1);
   return {
     label: `${state.get("measured_title")}, over the slider's values`,
     margin: [8, 10, 34, 40],

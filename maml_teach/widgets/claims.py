@@ -16,18 +16,18 @@ CLAIMS = {
         "frequencies",
         [
             ("frequency maml", "MAML", 2, False),
-            ("frequency joint", "all waves at once", 1, False),
-            ("frequency random", "from scratch", 0, False),
+            ("frequency joint", "pretrained", 1, False),
+            ("frequency random", "random start", 0, False),
             ("frequency zero", "always zero", 3, False),
         ],
     ),
     "shift": (
         "shift_steps",
         [
-            ("shift matched query", "trained as usual, query", 1, False),
-            ("shift matched support", "the same, support", 1, True),
-            ("shift shifted query", "trained with the shift, query", 2, False),
-            ("shift shifted support", "the same, support", 2, True),
+            ("shift matched query", "trained as usual: query", 1, False),
+            ("shift matched support", "as usual: support", 1, True),
+            ("shift shifted query", "trained with the shift: query", 2, False),
+            ("shift shifted support", "with the shift: support", 2, True),
         ],
     ),
     "variance": (
@@ -39,9 +39,9 @@ CLAIMS = {
     ),
 }
 TITLES = {
-    "related tasks": "mean query MSE of 200 new waves",
-    "shift": "mean MSE of 200 new waves",
-    "variance": "spread of MAML's meta-gradient over FOMAML's",
+    "related tasks": "Mean query MSE of 200 new waves",
+    "shift": "Mean MSE of 200 new waves",
+    "variance": "Spread of MAML's meta-gradient over FOMAML's",
 }
 STARTS = {"related tasks": ["maml"], "shift": ["matched", "shifted"], "variance": []}
 
