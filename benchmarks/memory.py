@@ -3,7 +3,7 @@
 Conv4 with 64 filters and batch statistics on 28 x 28 images, 5 ways, 1 shot, 15 queries a class;
 one thread. Every measurement has a process of its own.
 
-Usage: python benchmarks/memory.py [--n-tasks 2] [--steps 1 5 10 20] [--repeat 5]
+Usage: python benchmarks/memory.py [--n-tasks 2] [--steps 1 5 10 20] [--repeat 3]
 Writes benchmarks/results/memory.json: of every process the megabytes above those before the call
 and the seconds of processor time, for exact MAML by the walk back and by plain autograd through
 the inner loop, for FOMAML and for Reptile; and the least megabytes of each, with their growth.
@@ -90,7 +90,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n-tasks", type=int, default=2)
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 5, 10, 20])
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
