@@ -74,6 +74,7 @@ artifacts: .venv/installed
 	$(BIN)/python scripts/train_family.py table
 	$(BIN)/python scripts/train_images.py
 	$(BIN)/python scripts/train_driving.py
+	$(BIN)/python scripts/measure_claims.py
 
 # Peers want packages of their own, so they get an environment of their own.
 .bench/installed: pyproject.toml benchmarks/install_peers.py

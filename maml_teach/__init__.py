@@ -16,6 +16,7 @@ train           ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a 
 images          few-shot images: glyphs from fonts, Omniglot, digits, episodes
 images_torch    the convolutional network for them, and ProtoNet
 driving         a car with unknown grip, its drives as tasks, a controller that uses a model
+claims          what the chapter *claims* measures; ``claims_torch``: six kinds of model
 distributed     meta-training on many processes, one all-reduce a step
 checks          central differences, and ``check_meta_gradient`` for anyone's function
 diagnosis       gradients that are wrong in known ways, to name a mistake

@@ -29,6 +29,8 @@ ALLOWED = {
     "images": {"tasks"},
     "images_torch": {"tasks", "maml_torch"},
     "driving": {"tasks", "mlp"},
+    "claims": {"tasks", "maml", "mlp"},
+    "claims_torch": {"tasks"},
 }
 
 
@@ -44,10 +46,10 @@ def test_modules_import_only_what_lies_below(module):
     assert found <= ALLOWED[module]
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["maml", "family", "mlp", "train", "checks", "images", "driving", "widgets", "plotting"],
-)
+LIGHT = ["maml", "family", "mlp", "train", "checks", "images", "driving", "claims", "widgets"]
+
+
+@pytest.mark.parametrize("module", [*LIGHT, "plotting"])
 def test_torch_is_loaded_only_by_the_torch_engine(module):
     heavy = {"torch"} if module in ("widgets", "plotting") else {"torch", "matplotlib", "anywidget"}
     code = f"import sys, maml_teach.{module}; print(*({heavy!r} & set(sys.modules)))"

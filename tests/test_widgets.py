@@ -31,6 +31,7 @@ FIGURES = [
     "flip",
     "training",
     "driving",
+    "claims",
 ]
 
 

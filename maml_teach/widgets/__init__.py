@@ -5,6 +5,7 @@ in JupyterLab, and the same module runs on the static pages of the book with no 
 """
 
 from .base import bundle
+from .claims import OnTrial
 from .drawing import DrawIt
 from .driving import DriveIt
 from .family_map import FamilyMap
@@ -23,6 +24,7 @@ __all__ = [
     "FlipMistake",
     "GradientGap",
     "MetaLandscape",
+    "OnTrial",
     "Outcome",
     "Playground",
     "Training",

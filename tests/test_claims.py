@@ -1,0 +1,243 @@
+"""What the chapter *claims* measures, the six kinds of model, the script, the figure's maths."""
+
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from node import assert_all_close, run_node
+from test_javascript import flat
+
+from maml_teach import claims, claims_torch, lean, maml, maml_torch, plotting
+from maml_teach.claims import Waves
+from maml_teach.claims_torch import CONTESTANTS
+from maml_teach.mlp import MLP
+from maml_teach.tasks import Task
+from maml_teach.widgets import OnTrial
+from maml_teach.widgets.claims import CLAIMS, N_SEEDS, STUDENT, band
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(claims.__file__).parent / "data" / "claims.npz"
+MODEL, NET = MLP((1, 40, 40, 1)), {"sizes": [1, 40, 40, 1], "activation": "relu"}
+
+
+def problem(seed=0, n_tasks=6):
+    rng = np.random.default_rng(seed)
+    return MODEL.init(rng), Waves().sample(rng, n_tasks, 10, 12)
+
+
+def test_one_wave_of_the_frequency_runs_through_support_and_query():
+    tasks = Waves(2.5).sample(np.random.default_rng(0), 60, 5, 7)
+    x = np.concatenate([tasks.x_support, tasks.x_query], axis=1)[..., 0]
+    y = np.concatenate([tasks.y_support, tasks.y_query], axis=1)[..., 0]
+    for points, values in zip(x, y, strict=True):
+        columns = np.stack([np.sin(2.5 * points), -np.cos(2.5 * points)], axis=1)
+        weights, residual, *_ = np.linalg.lstsq(columns, values)
+        assert residual < 1e-20
+        assert 0.1 <= np.hypot(*weights) <= 5  # amplitude times cosine and sine of the phase
+        assert 0 <= np.arctan2(*weights[::-1]) <= np.pi
+
+
+def test_waves_stay_in_their_ranges_and_rng_decides():
+    family = Waves(x_support=(-5, 0), x_query=(0, 5))
+    one, again = (family.sample(np.random.default_rng(1), 30, 10, 20) for _ in range(2))
+    faster = Waves(2, (-5, 0), (0, 5)).sample(np.random.default_rng(1), 30, 10, 20)
+    assert one.x_support.max() < 0 < one.x_query.min()
+    assert np.array_equal(one.y_query, again.y_query)
+    assert np.array_equal(one.x_query, faster.x_query)
+    assert not np.allclose(one.y_query, faster.y_query)
+    top = np.abs(Waves().sample(np.random.default_rng(2), 500, 1, 200).y_query).max(axis=1)
+    assert 4.5 < top.max() <= 5 and top.min() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Waves(0), "frequency must be positive"),
+        (lambda: Waves(x_support=(1, 0)), "x_support must be a range"),
+        (lambda: Waves(x_query=(0, np.inf)), "x_query must be a range"),
+        (lambda: Waves().sample(np.random.default_rng(0), 0, 1, 1), "n_tasks"),
+        (lambda: claims_torch.Patterns().sample(np.random.default_rng(0), 1, 0, 1), "n_shots"),
+        (lambda: claims_torch.Echoes().sample(np.random.default_rng(0), 1, 1, 0), "n_queries"),
+        (lambda: claims_torch.Borders().sample(np.random.default_rng(0), 1, 1, -1), "n_queries"),
+    ],
+)
+def test_bad_input_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_task_gradients_average_to_the_meta_gradients():
+    theta, tasks = problem()
+    one, first = claims.task_gradients(MODEL, theta, tasks, alpha=0.02)
+    for found, wanted in ((one, lean.maml_gradient), (first, maml.fomaml_gradient)):
+        gradient = wanted(MODEL, theta, tasks, alpha=0.02)[1]
+        assert np.allclose(found.mean(axis=0), gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_spread_is_the_root_of_the_mean_squared_distance():
+    gradients = np.random.default_rng(0).normal(size=(50, 7))
+    squared = np.sum((gradients - gradients.mean(axis=0)) ** 2) / 49
+    assert claims.spread(gradients) == pytest.approx(squared**0.5)
+
+
+def test_largest_curvature_is_that_of_the_whole_hessian():
+    model, rng = MLP((1, 4, 1), activation="tanh"), np.random.default_rng(3)
+    theta, tasks = model.init(rng), Waves().sample(rng, 3, 10, 5)
+    found = claims.largest_curvature(model, theta, tasks, rng=rng, n_steps=400)
+    for t in range(3):
+        x, y = tasks.x_support[t], tasks.y_support[t]
+        values = np.linalg.eigvalsh([model.hvp(theta, e, x, y) for e in np.eye(theta.size)])
+        assert found[t] == pytest.approx(values[np.abs(values).argmax()], rel=1e-6)
+
+
+def test_layer_outputs_end_in_the_prediction():
+    theta, tasks = problem()
+    outputs = claims.layer_outputs(MODEL, theta, tasks.x_query)
+    assert [z.shape[-1] for z in outputs] == [40, 40, 1]
+    assert np.allclose(outputs[-1], MODEL.predict(theta, tasks.x_query))
+    W, b = theta[-41:-1].reshape(40, 1), theta[-1]
+    assert np.allclose(outputs[1] @ W + b, outputs[-1])
+
+
+def test_cka_sees_through_turning_scaling_and_shifting_only():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 3, 200, 5))
+    turn = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    assert np.allclose(claims.cka(one, 3 * one @ turn + 1), 1)
+    assert (claims.cka(one, other) < 0.2).all()
+    # the same by its other form, from the points' similarities
+    centred = [z - z.mean(axis=-2, keepdims=True) for z in (one, other)]
+    a, b = (z @ z.mT for z in centred)
+    inner = lambda p, q: np.sum(p * q, axis=(-2, -1))  # noqa: E731
+    assert np.allclose(claims.cka(one, other), inner(a, b) / np.sqrt(inner(a, a) * inner(b, b)))
+
+
+def test_the_probe_is_judged_where_it_was_not_fitted():
+    x = np.linspace(-5, 5, 401)
+    assert claims.probe(np.stack([np.sin(x), x], axis=1), 2 * np.sin(x) + 1) > 1 - 1e-12
+    assert claims.probe(x[:, None], np.cos(x)) < 0.2
+    noise = np.random.default_rng(0).normal(size=(401, 150))
+    assert claims.probe(noise, np.sin(x)) < 0
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_one_call_serves_every_kind_of_model(name):
+    contestant = CONTESTANTS[name]
+    torch.manual_seed(0)
+    model = maml_torch.from_module(contestant.make().double(), contestant.objective)
+    tasks = contestant.family.sample(np.random.default_rng(0), 2, 6, 6)
+    inner = {"alpha": contestant.alpha / 3, "n_inner_steps": 2}
+    loss, gradient = maml_torch.maml_gradient(model, model.theta(), tasks, **inner)
+    again, unrolled = maml_torch.unrolled_gradient(model, model.theta(), tasks, **inner)
+    assert torch.allclose(gradient, unrolled, rtol=1e-9, atol=1e-12)
+    assert float(loss) == pytest.approx(float(again), rel=1e-12)
+    assert (gradient != 0).double().mean() > 0.4  # dead ReLUs at most
+
+
+def test_families_of_the_models_are_what_they_say():
+    rng = np.random.default_rng(0)
+    patterns = claims_torch.Patterns().sample(rng, 4, 9, 30)
+    means = [patterns.x_query[:, patterns.y_query[0] == way].mean(axis=1) for way in range(3)]
+    support = patterns.x_support[:, 0]  # of class 0
+    distance = [np.sum((support - mean) ** 2, axis=(1, 2, 3)) for mean in means]
+    assert patterns.x_support.shape == (4, 9, 1, 8, 8) and (np.argmin(distance, axis=0) == 0).all()
+    echoes = claims_torch.Echoes().sample(rng, 5, 9, 9)
+    for t in range(5):
+        ends = echoes.x_support[t, :, [0, -1], 0].T
+        weights, residual, *_ = np.linalg.lstsq(ends, echoes.y_support[t, :, 0])
+        assert residual < 1e-20 and weights[0] > 0.5 and weights[1] < -0.5
+    borders = claims_torch.Borders().sample(rng, 300, 9, 9)
+    common = borders.x_query @ np.linspace(2, -2, 4) > 0
+    assert 0.75 < np.mean(common == borders.y_query) < 0.95
+
+
+def test_the_band_is_the_interval_of_the_plots():
+    values = np.random.default_rng(0).normal(1, 0.1, size=(N_SEEDS, 30, 1))
+    assert plotting.STUDENT[N_SEEDS] == STUDENT
+    mean, low, high = band(values)[:, 0]
+    shown = (
+        f"{mean:.2f} ± {1.96 * values.mean(axis=0).std(ddof=1) / 30**0.5:.2f} ± {high - mean:.2f}"
+    )
+    assert plotting.with_intervals(values[..., 0]) == shown
+    assert mean - low == pytest.approx(high - mean)
+    with pytest.raises(ValueError, match="5 training seeds, got 3"):
+        band(values[:3])
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_the_figure_sends_what_was_measured(claim):
+    figure = OnTrial.from_package(claim)
+    n = len(figure.places)
+    curves = np.frombuffer(figure.curves, "<f4").reshape(len(figure.series), 3, n)
+    with np.load(DATA) as stored:
+        keys = [key for key, *_ in CLAIMS[claim][1]]
+        for curve, key in zip(curves, keys, strict=True):
+            assert np.allclose(curve[0], stored[key].astype(float).mean(axis=(0, 1)), rtol=1e-5)
+    assert (curves[:, 1] <= curves[:, 0]).all() and (curves[:, 0] <= curves[:, 2]).all()
+    assert len(figure.starts) == 4 * MODEL.n_params * {"variance": 0, "shift": 2}.get(claim, 1)
+
+
+def test_the_figure_refuses():
+    with pytest.raises(ValueError, match="stored lacks frequency maml"):
+        OnTrial({}, "related tasks")
+    with pytest.raises(ValueError, match="claim"):
+        OnTrial.from_package("speed")
+    with pytest.raises(ValueError, match="frequency"):
+        OnTrial.from_package("related tasks", frequency=9.0)
+    with pytest.raises(ValueError, match="no setting rate"):
+        OnTrial.from_package("shift", rate=1.0)
+
+
+def test_javascript_adapts_to_its_wave_like_numpy():
+    theta = problem()[0]
+    (wave,) = run_node([("claims", "newWave", [7, 1.5, {"plain": [-5, 0]}])])
+    x, y = (np.array(wave["support"][name])[None, :, None] for name in "xy")
+    assert -5 <= x.min() < x.max() <= 0 and x.shape == (1, 10, 1)
+    assert np.allclose(y, wave["amplitude"] * np.sin(1.5 * x - wave["phase"]), atol=1e-12)
+    task = Task(x, y, x, y)
+    after = [maml.adapt(MODEL, theta, task, alpha=0.01, n_inner_steps=k)[0] for k in range(8)]
+    support = {"plain": wave["support"]}
+    assert_all_close([("claims", "descent", [NET, flat(theta), support, 0.01, 7])], [after])
+
+
+def test_javascript_reads_curves_like_numpy():
+    xs, ys = [0.0, 1.0, 3.0, 10.0], [2.0, 5.0, 4.0, 4.5]
+    asked = [0.0, 0.3, 1.0, 2.5, 9.0, 10.0]
+    cases = [("claims", "between", [xs, ys, x]) for x in asked]
+    wanted = list(np.interp(asked, xs, ys))
+    sorted_values = np.sort(np.random.default_rng(0).normal(size=40))
+    for limit in (-9.0, 0.1, 9.0):
+        cases.append(("claims", "shareAbove", [{"plain": flat(sorted_values)}, limit]))
+        wanted.append(np.mean(sorted_values > limit))
+    cases.append(("claims", "stretch", [0.01, 350.0]))
+    assert_all_close(cases, [*wanted, 2.5])
+
+
+def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch):
+    target = tmp_path / "claims.npz"
+    arguments = ["measure", "--quick", "--folder", str(tmp_path), "--target", str(target)]
+    monkeypatch.setattr("sys.argv", arguments)
+    script = runpy.run_path(str(ROOT / "scripts" / "measure_claims.py"), run_name="__main__")
+    with np.load(target) as made, np.load(DATA) as shipped:
+        assert json.loads(str(shipped["config"])) == script["CONFIG"]
+        assert set(made) == set(shipped)
+        n_seeds, n_tasks = len(script["CONFIG"]["seeds"]), script["CONFIG"]["test"]["n_tasks"]
+        assert shipped["speed maml"].shape[:2] == (n_seeds, n_tasks)
+        assert all(np.isfinite(shipped[name]).all() for name in shipped if "maml" in name)
+    assert DATA.stat().st_size < 300_000
+
+
+def test_the_shipped_start_gives_the_shipped_numbers():
+    """The first seed's MAML start, judged here again by the package on the stored test tasks."""
+    with np.load(DATA) as stored:
+        config, theta = json.loads(str(stored["config"])), stored["start maml"][0].astype(float)
+        after = stored["speed maml"][0, :, config["steps"].index(5)].astype(float)
+    rng = np.random.default_rng(config["test"]["seed"])
+    tasks = Waves().sample(rng, config["test"]["n_tasks"], config["n_shots"], config["n_queries"])
+    theta_prime = maml.adapt(MODEL, theta, tasks, alpha=config["alpha"], n_inner_steps=5)
+    again = MODEL.loss(theta_prime, tasks.x_query, tasks.y_query)
+    assert np.median(np.abs(again / after - 1)) < 2e-3
+    assert again.mean() == pytest.approx(after.mean(), rel=1e-2)
