@@ -47,8 +47,8 @@ def words(text):
     >>> words("Côte d'Ivoire (2)")
     ['côte', "d'ivoire"]
     """
-    lower = unicodedata.normalize("NFC", text).lower()
-    kept = (c if unicodedata.category(c)[0] in "LM" or c in "'’" else " " for c in lower)
+    lower = unicodedata.normalize("NFKC", text).lower().replace("i\u0307", "i")  # Turkish capital
+    kept = (c if unicodedata.category(c)[0] in "LM" or c in "'\u2019" else " " for c in lower)
     found = [word for word in "".join(kept).split() if any(map(str.isalpha, word))]
     if not found:
         raise ValueError(f"text must hold at least one word, got {text!r}")
@@ -164,7 +164,7 @@ class WhichLanguage:
         return Task(parts[0], y[0], parts[1], y[1])
 
     def samples_of(self, rng, languages, n):
-        """``n`` samples of each of some languages, by number: ``(len(languages), n, N_BUCKETS)``."""
+        """``n`` samples of each language in a list of numbers, ``(n_languages, n, N_BUCKETS)``."""
         return scaled([self._one_language(rng, number, n) for number in languages])
 
     def _one_language(self, rng, number, n):
@@ -177,6 +177,36 @@ class WhichLanguage:
             )
         picked = rng.choice(len(own), (n, self.n_names), replace=False)
         return own[picked].sum(axis=1, dtype=float)
+
+
+@cache
+def _shipped():
+    file = resources.files("maml_teach") / "data" / "language.npz"
+    with resources.as_file(file) as path, np.load(path) as saved:
+        return json.loads(saved["names"].tobytes())
+
+
+def shipped_names(part):
+    """Some names of each language, as they come with this package: babel is not needed.
+
+    Args:
+        part: ``"train"``, ``"choice"`` or ``"test"``.
+
+    Returns:
+        ``{locale: names}``.
+
+    Raises:
+        ValueError: If there is no such part.
+    """
+    names = _shipped()[0]
+    if part not in names:
+        raise ValueError(f"part must be one of {sorted(names)}, got {part!r}")
+    return {locale: tuple(some) for locale, some in names[part].items()}
+
+
+def shipped_titles():
+    """What English calls each language, by locale: ``{"fi": "Finnish", ...}``."""
+    return _shipped()[1]
 
 
 def nearest_centroid(tasks):

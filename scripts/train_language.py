@@ -53,14 +53,14 @@ CONFIG = {
     "n_shots": 1,
     "n_queries": 5,
     "stages": [[1e-3, 0.7], [3e-4, 0.3]],  # outer rate, share of the steps
-    "n_meta_steps": 3000,
+    "n_meta_steps": 2000,
     "joint_batch": 128,
     "embedding": 64,
     "n_train_languages": [8, 20, 50],
-    "test": {"n_tasks": 300, "seed": 12345, "n_queries": 10},
-    "choice": {"n_tasks": 100, "seed": 54321, "n_queries": 10},
-    "rates": [0.03, 0.1, 0.3, 1.0],
-    "steps": [1, 2, 5, 10, 20, 50],
+    "test": {"n_tasks": 200, "seed": 12345, "n_queries": 10},
+    "choice": {"n_tasks": 40, "seed": 54321, "n_queries": 10},
+    "rates": [0.1, 0.3, 1.0],
+    "steps": [1, 2, 5, 10, 20],
 }
 # Settings small enough for a test of the script itself.
 QUICK = {
@@ -98,7 +98,7 @@ class SinglePrecision:
 
 
 class AllLanguages:
-    """Not episodes but one batch of samples, labelled with their language among all: for "joint"."""
+    """Not episodes but one batch of samples, labelled with their language: for "joint"."""
 
     def __init__(self, family, n_samples):
         names = family.names
@@ -158,7 +158,7 @@ def train(name, family, seed, config, file):
     model, theta, family = recipe(name, family, seed, config)
     like = theta if name == "protonet" else None
     run = load_run(file, like=like) if file.exists() else None
-    rest = {"gradient": GRADIENTS[name], "checkpoint": file, "every": 500}
+    rest = {"gradient": GRADIENTS[name], "checkpoint": file, "every": 200}
     keys = ("alpha", "n_inner_steps", "n_tasks", "n_shots", "n_queries")
     shared, total = {key: config[key] for key in keys}, config["n_meta_steps"]
     ends = np.round(np.cumsum([share for _, share in config["stages"]]) * total).astype(int)
