@@ -28,6 +28,7 @@ ALLOWED = {
     "images": {"tasks"},
     "images_torch": {"tasks", "maml_torch"},
     "driving": {"tasks", "mlp"},
+    "language": {"tasks", "mlp"},
 }
 
 
@@ -45,7 +46,18 @@ def test_modules_import_only_what_lies_below(module):
 
 @pytest.mark.parametrize(
     "module",
-    ["maml", "family", "mlp", "train", "checks", "images", "driving", "widgets", "plotting"],
+    [
+        "maml",
+        "family",
+        "mlp",
+        "train",
+        "checks",
+        "images",
+        "driving",
+        "language",
+        "widgets",
+        "plotting",
+    ],
 )
 def test_torch_is_loaded_only_by_the_torch_engine(module):
     heavy = {"torch"} if module in ("widgets", "plotting") else {"torch", "matplotlib", "anywidget"}

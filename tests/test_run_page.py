@@ -42,7 +42,13 @@ def chapter(name):
 
 
 def test_which_chapters_run():
-    assert {name for name in CHAPTERS if chapter(name)} == {"algorithm", "concepts", "driving", "family"}
+    assert {name for name in CHAPTERS if chapter(name)} == {
+        "algorithm",
+        "concepts",
+        "driving",
+        "family",
+        "language",
+    }
 
 
 @pytest.mark.parametrize(

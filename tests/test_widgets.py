@@ -18,6 +18,7 @@ from maml_teach.widgets import (
     Playground,
     Training,
     TwoLoops,
+    WhichLanguageIsThis,
     bundle,
 )
 
@@ -31,6 +32,7 @@ FIGURES = [
     "flip",
     "training",
     "driving",
+    "language",
 ]
 
 
@@ -72,6 +74,7 @@ def test_bundle_refuses_unknown_figures():
         FamilyMap.from_package(),
         Training(),
         DriveIt.from_package(),
+        WhichLanguageIsThis.from_package(),
     ],
 )
 def test_front_end_travels_as_text(figure):

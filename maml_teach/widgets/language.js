@@ -17,7 +17,7 @@ const RANGES = [
   { trait: "n_shots", label: "samples each", min: 1, max: MOST_SHOTS, step: 1, digits: 0 },
 ];
 const CHOSEN = ["n_inner_steps", "n_shots", "seed", "example", "typed", "support"];
-const EXAMPLE_ORDER = [0, 3, 1, 4, 2];
+const EXAMPLE_ORDER = [1, 3, 4, 2, 0];
 const NONE = Array(WAYS * MOST_SHOTS).fill(null);
 const TYPING = { "data-lm-suppress-shortcuts": "true", autocomplete: "off", autocapitalize: "none", spellcheck: "false" };
 const BARS = [

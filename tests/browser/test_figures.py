@@ -14,6 +14,7 @@ FIGURE_PAGES = tuple(
         "mistakes",
         "images",
         "driving",
+        "language",
     )
 )
 KEYS = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")
