@@ -134,7 +134,7 @@ class LanguageRow {
       const text = sampleText(this.state, this.way, shot);
       field.hidden = shot >= this.state.get("n_shots");
       if (field.value !== text) field.value = text;
-      field.size = Math.max(8, Math.min(40, Math.round(0.9 * text.length)));
+      field.size = Math.max(8, Math.min(44, text.length));
       field.setAttribute("aria-label", `${title}, sample ${shot + 1}`);
       field.setAttribute("aria-invalid", String(wrong.includes(shot)));
     });
