@@ -57,12 +57,21 @@ function readAll(state) {
   return { support, labels, asked, problems, askedProblem: readWords(asked).message };
 }
 
+/** Feature vectors, each computed once. */
+function remembered() {
+  const known = new Map();
+  return (text) => {
+    if (!known.has(text)) known.set(text, features(text));
+    return known.get(text);
+  };
+}
+
 /** theta after 0, 1, ... steps on a support set; a path is walked as far as it is asked for. */
-function innerLoop(net, theta, alpha) {
+function innerLoop(net, theta, alpha, vectorOf) {
   let [key, x, path] = ["", new Float64Array(), [theta]];
   return (support, labels, nSteps) => {
     const now = JSON.stringify(support);
-    if (now !== key) [key, x, path] = [now, stacked(support.map(features)), [theta]];
+    if (now !== key) [key, x, path] = [now, stacked(support.map(vectorOf)), [theta]];
     while (path.length <= nSteps) path.push(languageStep(net, path.at(-1), x, labels, alpha));
     return { x, thetaPrime: path[nSteps] };
   };
@@ -155,7 +164,8 @@ function render({ model, el }) {
   const initial = Object.fromEntries(CHOSEN.map((trait) => [trait, state.get(trait)]));
   const net = network(state.get("sizes"), "tanh");
   const theta = halves(state.get("theta"));
-  const adapted = innerLoop(net, theta, state.get("alpha"));
+  const vectorOf = remembered();
+  const adapted = innerLoop(net, theta, state.get("alpha"), vectorOf);
   const chances = (parameters, query) => softmaxRows(predict(net, parameters, query), WAYS);
 
   const root = element(el, "div", { class: "maml-figure mf-languages", role: "group" });
@@ -189,7 +199,7 @@ function render({ model, el }) {
       return say((problems[0]?.text ?? `The text to place: ${askedProblem}.`) + advice);
     }
     const { x, thetaPrime } = adapted(support, labels, state.get("n_inner_steps"));
-    const query = features(asked);
+    const query = vectorOf(asked);
     const [before, after] = [theta, thetaPrime].map((one) => chances(one, query));
     show(Array.from(after, (value, way) => [before[way], value]), after.indexOf(Math.max(...after)));
     say(describe(state, { before, after, centroid: nearestCentroid(x, labels, query) }));

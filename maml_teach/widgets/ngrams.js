@@ -48,7 +48,8 @@ export function countsOf(words) {
 /** What the network sees of a text that holds a word. */
 export function features(text) {
   const roots = countsOf(readWords(text).words).map(Math.sqrt);
-  return roots.map((root) => (SCALE * root) / Math.hypot(...roots));
+  const length = Math.hypot(...roots);
+  return roots.map((root) => (SCALE * root) / length);
 }
 
 /** Several feature vectors one after the other, as the network wants them. */
