@@ -15,6 +15,7 @@ family_torch    the names of ``family``, likewise
 train           ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a run
 images          few-shot images: glyphs from fonts, Omniglot, digits, episodes
 images_torch    the convolutional network for them, and ProtoNet
+language        names in a hundred languages as tasks, letters as hashed n-grams
 driving         a car with unknown grip, its drives as tasks, a controller that uses a model
 claims          what the chapter *claims* measures; ``claims_torch``: six kinds of model
 distributed     meta-training on many processes, one all-reduce a step

@@ -31,6 +31,7 @@ ALLOWED = {
     "driving": {"tasks", "mlp"},
     "claims": {"tasks", "maml", "mlp"},
     "claims_torch": {"tasks"},
+    "language": {"tasks", "mlp"},
 }
 
 
@@ -46,7 +47,10 @@ def test_modules_import_only_what_lies_below(module):
     assert found <= ALLOWED[module]
 
 
-LIGHT = ["maml", "family", "mlp", "train", "checks", "images", "driving", "claims", "widgets"]
+LIGHT = [
+    *("maml", "family", "mlp", "train", "checks", "claims", "driving", "images", "language"),
+    "widgets",
+]
 
 
 @pytest.mark.parametrize("module", [*LIGHT, "plotting"])

@@ -18,6 +18,7 @@ from maml_teach.widgets import (
     Playground,
     Training,
     TwoLoops,
+    WhichLanguageIsThis,
     bundle,
 )
 
@@ -32,6 +33,7 @@ FIGURES = [
     "training",
     "driving",
     "claims",
+    "language",
 ]
 
 
@@ -73,6 +75,7 @@ def test_bundle_refuses_unknown_figures():
         FamilyMap.from_package(),
         Training(),
         DriveIt.from_package(),
+        WhichLanguageIsThis.from_package(),
     ],
 )
 def test_front_end_travels_as_text(figure):

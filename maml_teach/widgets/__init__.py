@@ -12,6 +12,7 @@ from .family_map import FamilyMap
 from .flip import Case, FlipMistake, Outcome
 from .gradient_gap import GradientGap
 from .landscape import MetaLandscape
+from .language import WhichLanguageIsThis
 from .playground import Playground
 from .training import Training
 from .two_loops import TwoLoops
@@ -29,5 +30,6 @@ __all__ = [
     "Playground",
     "Training",
     "TwoLoops",
+    "WhichLanguageIsThis",
     "bundle",
 ]

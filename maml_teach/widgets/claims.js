@@ -7,7 +7,7 @@
  * @typedef {{name: string, look: number, thin: boolean}} Series
  */
 import { gradient, network, plus, predict, uniforms } from "./maths.js";
-import { button, connect, element, floats, format, formatLoss, onNextFrame } from "./ui.js";
+import { button, connect, element, floats, format, formatLoss, oncePerFrame } from "./ui.js";
 import { panel, shortPower, slider, statusLine, svgElement } from "./ui.js";
 
 const N_SHOTS = 10;
@@ -282,7 +282,7 @@ function render({ model, el }) {
     for (const part of [live, measured]) part.draw(state, source);
     say(describe(state, source, live));
   };
-  const redraw = onNextFrame(draw);
+  const redraw = oncePerFrame(draw);
   const live = source.trial.live(grid, redraw);
   const measured = new MeasuredPanel(grid, state, source, redraw);
   const say = statusLine(root);

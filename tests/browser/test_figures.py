@@ -15,6 +15,7 @@ FIGURE_PAGES = tuple(
         "images",
         "driving",
         "claims",
+        "language",
     )
 )
 KEYS = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")

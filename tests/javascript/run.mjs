@@ -49,6 +49,7 @@ const wrapped = {
     for (let k = 0; k < nSteps; k++) theta = innerStep(net, theta, five, alpha);
     return chances(net, theta, five, asked);
   },
+  halvesOf: (bytes) => modules.ngrams.halves(Uint8Array.from(bytes)),
   strokeOn: (from, to) => {
     const ink = new Uint8Array(28 * 28);
     modules.drawing.stroke(ink, from, to);

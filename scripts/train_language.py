@@ -1,0 +1,337 @@
+"""Train and judge the language classifiers of the book.
+
+    OMP_NUM_THREADS=1 python scripts/train_language.py          # about 25 minutes on one CPU core
+
+The names come from Unicode CLDR by way of babel. For each seed MAML, FOMAML, ANIL, ProtoNet and a
+classifier of all training languages ("joint") are trained, and MAML again on fewer languages; runs
+are kept in _artifacts/ and go on where they stopped. Inner rates and steps for testing are chosen
+for each method on languages that are neither trained nor tested on. Then all methods judge the
+same tasks of the test languages. Counts of every task and seed, the MAML start of the first seed,
+and some names of every language for the page go to maml_teach/data/language.npz.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from maml_teach import lean, maml, maml_torch
+from maml_teach.images_torch import (
+    correct_by_means,
+    cosine_distance,
+    protonet_gradient,
+    squared_distance,
+)
+from maml_teach.language import (
+    MODEL,
+    N_BUCKETS,
+    WhichLanguage,
+    distinct_languages,
+    language_name,
+    nearest_centroid,
+)
+from maml_teach.mlp import MLP
+from maml_teach.tasks import Task
+from maml_teach.train import MetaConfig, load_run, meta_train, resume
+
+ROOT = Path(__file__).parent.parent
+CONFIG = {
+    "made_by": "scripts/train_language.py",
+    "seeds": [0, 1, 2],
+    # Test and choice languages are drawn at random. Of the first few draws this one was taken
+    # because readers may know many of its test languages; no result was looked at.
+    "split": {"seed": 2, "n_test": 30, "n_choice": 15},
+    "n_names": 400,  # of a language at most
+    "n_names_shown": 60,  # of each language, for the page
+    "alpha": 0.3,
+    "n_inner_steps": 2,
+    "n_tasks": 8,
+    "n_shots": 1,
+    "n_queries": 5,
+    "stages": [[1e-3, 0.7], [3e-4, 0.3]],  # outer rate, share of the steps
+    "n_meta_steps": 2000,
+    "joint_batch": 128,
+    "embedding": 64,
+    "n_train_languages": [8, 20, 50],
+    "test": {"n_tasks": 200, "seed": 12345, "n_queries": 10},
+    "choice": {"n_tasks": 40, "seed": 54321, "n_queries": 10},
+    "rates": [0.1, 0.3, 1.0],
+    "steps": [1, 2, 5, 10, 20],
+}
+# Settings small enough for a test of the script itself.
+QUICK = {
+    **CONFIG,
+    "seeds": [0],
+    "split": {"seed": 2, "n_test": 5, "n_choice": 5},
+    "n_names": 80,
+    "n_names_shown": 40,
+    "n_meta_steps": 4,
+    "n_train_languages": [6],
+    "test": {"n_tasks": 2, "seed": 12345, "n_queries": 2},
+    "choice": {"n_tasks": 2, "seed": 54321, "n_queries": 2},
+    "rates": [0.3],
+    "steps": [1, 2],
+}
+GRADIENTS = {
+    "maml": lean.maml_gradient,
+    "fomaml": maml.fomaml_gradient,
+    "anil": maml.anil_gradient,
+    "protonet": protonet_gradient,
+    "joint": maml.joint_gradient,
+}
+DISTANCES = {"protonet": squared_distance, "joint centroid": cosine_distance}
+
+
+class SinglePrecision:
+    """A family whose inputs are float32, for speed."""
+
+    def __init__(self, family):
+        self.family = family
+
+    def sample(self, *counts):
+        """A batch of the family."""
+        return in_single_precision(self.family.sample(*counts))
+
+
+class AllLanguages:
+    """Not episodes but one batch of samples, labelled with their language: for "joint"."""
+
+    def __init__(self, family, n_samples):
+        names = family.names
+        self.one_each = replace(family, n_ways=len(names))
+        self.n_samples = n_samples
+
+    def sample(self, rng, n_tasks, n_shots, n_queries):
+        """One task of ``n_samples`` samples; the support set is not used."""
+        del n_tasks, n_shots, n_queries
+        labels = rng.integers(self.one_each.n_ways, size=(1, self.n_samples))
+        x = self.one_each.samples_of(rng, labels[0], 1)[None, :, 0].astype(np.float32)
+        return Task(x, labels, x, labels)
+
+
+def in_single_precision(tasks):
+    """The same tasks with inputs in float32."""
+    x_support, x_query = (x.astype(np.float32) for x in (tasks.x_support, tasks.x_query))
+    return Task(x_support, tasks.y_support, x_query, tasks.y_query)
+
+
+def split_languages(names, config):
+    """``{"test": names by language, "choice": ..., "train": ...}``, in random order."""
+    few = {name: spread(some, config["n_names"]) for name, some in names.items()}
+    order = np.random.default_rng(config["split"]["seed"]).permutation(sorted(few)).tolist()
+    end = np.cumsum([config["split"][key] for key in ("n_test", "n_choice")])
+    parts = {"test": order[: end[0]], "choice": order[end[0] : end[1]], "train": order[end[1] :]}
+    return {part: {name: few[name] for name in some} for part, some in parts.items()}
+
+
+def spread(some, n):
+    """At most ``n`` of some names, evenly spaced."""
+    return tuple(some[k] for k in np.linspace(0, len(some) - 1, min(n, len(some))).astype(int))
+
+
+def part_of(names, n, seed):
+    """``n`` of the training languages, others for each seed."""
+    order = np.random.default_rng(seed).permutation(list(names))[:n].tolist()
+    return {name: names[name] for name in order}
+
+
+def recipe(name, family, seed, config):
+    """``(model, start, family)`` of a method."""
+    family, rng = SinglePrecision(family), np.random.default_rng(1000 + seed)
+    model = MODEL
+    if name == "joint":
+        family = AllLanguages(family.family, config["joint_batch"])
+        model = MLP((*MODEL.sizes[:2], family.one_each.n_ways), "tanh", "cross_entropy")
+    elif name == "protonet":
+        sizes = (*MODEL.sizes[:2], config["embedding"])
+        theta = torch.tensor(MLP(sizes).init(rng), dtype=torch.float32)
+        return maml_torch.MLP(sizes, "tanh", "cross_entropy"), theta, family
+    return model, model.init(rng).astype(np.float32), family
+
+
+def train(name, family, seed, config, file):
+    """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
+    model, theta, family = recipe(name, family, seed, config)
+    like = theta if name == "protonet" else None
+    run = load_run(file, like=like) if file.exists() else None
+    rest = {"gradient": GRADIENTS[name], "checkpoint": file, "every": 200}
+    keys = ("alpha", "n_inner_steps", "n_tasks", "n_shots", "n_queries")
+    shared, total = {key: config[key] for key in keys}, config["n_meta_steps"]
+    ends = np.round(np.cumsum([share for _, share in config["stages"]]) * total).astype(int)
+    for (beta, _), end in zip(config["stages"], ends, strict=True):
+        if run is None:
+            first = MetaConfig(beta=beta, n_meta_steps=int(end), **shared)
+            rng = np.random.default_rng(seed)
+            run = meta_train(model, theta, family, first, rng=rng, **rest)
+        elif len(run.history) < end:
+            run = replace(run, config=replace(run.config, beta=beta))
+            run = resume(model, run, family, n_meta_steps=int(end) - len(run.history), **rest)
+    return run.theta
+
+
+def tasks_of(family, n_shots, what):
+    """The same tasks for every method."""
+    rng = np.random.default_rng(what["seed"])
+    tasks = family.sample(rng, what["n_tasks"], n_shots, what["n_queries"])
+    return in_single_precision(tasks)
+
+
+def correct_after(theta, tasks, alpha, steps):
+    """Right answers after some numbers of inner steps, ``(len(steps), n_tasks)``."""
+    counts = [correct_in_part(theta, part, alpha, steps) for part in in_parts(tasks)]
+    return np.concatenate(counts, axis=1)
+
+
+def in_parts(tasks, size=50):
+    """The tasks, 50 at a time: each has a network of its own."""
+    return [tasks.select(slice(k, k + size)) for k in range(0, tasks.n_tasks, size)]
+
+
+def correct_in_part(theta_k, tasks, alpha, steps):
+    """The same for few tasks. A rate that diverges counts as nothing right."""
+    counts, done = [], 0
+    for k in steps:
+        for _ in range(k - done):
+            theta_k = theta_k - alpha * MODEL.gradient(theta_k, tasks.x_support, tasks.y_support)
+        done = k
+        scores = MODEL.predict(theta_k, tasks.x_query)
+        right = (scores.argmax(axis=-1) == tasks.y_query) & np.isfinite(scores).all(axis=-1)
+        counts.append(right.sum(axis=1))
+    return np.array(counts)
+
+
+def choose(theta, tasks, config, head):
+    """The inner rate and number of steps that do best on the choice languages."""
+    table = [
+        correct_after(theta, tasks, rates_for(alpha, head), config["steps"]).mean(axis=1)
+        for alpha in config["rates"]
+    ]
+    i, j = np.unravel_index(np.argmax(table), np.shape(table))
+    return config["rates"][i], config["steps"][j]
+
+
+def rates_for(alpha, head):
+    """``alpha`` for all parameters, or for those of the last layer only."""
+    return alpha * (MODEL.head if head else np.ones(MODEL.n_params)).astype(np.float32)
+
+
+def starts(thetas, seed):
+    """``name: (start, whether only the head adapts)`` of all methods that adapt."""
+    random = MODEL.init(np.random.default_rng(2000 + seed)).astype(np.float32)
+    n_features = np.sum(~MODEL.head)
+    new_head = np.concatenate([thetas["joint"][:n_features], 0 * random[n_features:]])
+    return {
+        "maml": (thetas["maml"], False),
+        "fomaml": (thetas["fomaml"], False),
+        "anil": (thetas["anil"], True),
+        "finetuned": (new_head, False),
+        "finetuned head": (new_head, True),
+        "scratch": (random, False),
+    }
+
+
+def by_means(name, thetas, tasks, config):
+    """Right answers of the methods that compare features with class means, ``(n_tasks,)``."""
+    theta, sizes = thetas["protonet"], (*MODEL.sizes[:2], config["embedding"])
+    model = maml_torch.MLP(sizes, "tanh", "cross_entropy")
+    if name == "joint centroid":  # the hidden layer of joint, in units that may be negative
+        theta = torch.tensor(thetas["joint"][: (N_BUCKETS + 1) * MODEL.sizes[1]])
+        model = Hidden(MODEL.sizes[:2], "tanh", "cross_entropy")
+    return correct_by_means(model, theta, tasks, DISTANCES[name])
+
+
+class Hidden(maml_torch.MLP):
+    """A network whose output is its last hidden layer."""
+
+    def predict(self, theta, x):
+        """The hidden units."""
+        return torch.tanh(super().predict(theta, x))
+
+
+def judge(thetas, seed, families, n_shots, config):
+    """Right answers ``(n_tasks,)`` of every method, and the inner loops that were chosen."""
+    tests, choice = (tasks_of(families[part], n_shots, config[part]) for part in ("test", "choice"))
+    counts, inner = {}, {}
+    for name, (theta, head) in tqdm(starts(thetas, seed).items(), desc=f"seed {seed}"):
+        alpha, steps = inner[name] = choose(theta, choice, config, head)
+        counts[name] = correct_after(theta, tests, rates_for(alpha, head), [steps])[0]
+    for name in DISTANCES:
+        counts[name] = by_means(name, thetas, tests, config)
+    counts["centroid"] = (nearest_centroid(tests) == tests.y_query).sum(axis=1)
+    counts["maml before"] = correct_after(thetas["maml"], tests, 1.0, [0])[0]
+    return counts, inner
+
+
+def judge_fewer(seed, families, config, folder):
+    """Right answers of MAML by number of training languages: on those languages, and on new ones.
+
+    Returns:
+        ``(n_sizes, 2, n_tasks)``, after five steps on one sample of each language.
+    """
+    names, found = families["train"].names, []
+    for n in [*config["n_train_languages"], len(names)]:
+        own = replace(families["train"], names=part_of(names, n, seed))
+        file = folder / (f"maml_{seed}.npz" if n == len(names) else f"maml_of_{n}_{seed}.npz")
+        family = families["train"] if n == len(names) else own
+        theta = train("maml", family, seed, config, file)
+        parts = (tasks_of(each, 1, config["test"]) for each in (own, families["test"]))
+        found.append([correct_after(theta, part, config["alpha"], [5])[0] for part in parts])
+    return np.array(found)
+
+
+def main():
+    """Train, judge and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
+    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "language")
+    parser.add_argument(
+        "--target", type=Path, default=ROOT / "maml_teach" / "data" / "language.npz"
+    )
+    options = parser.parse_args()
+    config = QUICK if options.quick else CONFIG
+    options.folder.mkdir(parents=True, exist_ok=True)
+    names = split_languages(distinct_languages(), config)
+    families = {part: WhichLanguage(some) for part, some in names.items()}
+    counts, inner, fewer, first = {}, {}, [], None
+    for seed in config["seeds"]:
+        files = {name: options.folder / f"{name}_{seed}.npz" for name in GRADIENTS}
+        thetas = {n: train(n, families["train"], seed, config, f) for n, f in files.items()}
+        first = thetas["maml"] if first is None else first
+        for n_shots in (1, 5):
+            found, chosen = judge(thetas, seed, families, n_shots, config)
+            for name, right in found.items():
+                counts.setdefault(f"{name}, {n_shots}", []).append(np.uint8(right))
+            inner.setdefault(str(n_shots), []).append(chosen)
+        fewer.append(judge_fewer(seed, families, config, options.folder))
+    write(options.target, config, names, first, {"inner": inner, "fewer": fewer}, counts)
+
+
+def write(target, config, names, theta, extra, counts):
+    """Store it all, and print the accuracies."""
+    shown = {
+        part: {name: spread(own, config["n_names_shown"]) for name, own in some.items()}
+        for part, some in names.items()
+    }
+    titles = {name: language_name(name) for some in names.values() for name in some}
+    np.savez_compressed(
+        target,
+        config=json.dumps(config),
+        inner=json.dumps(extra["inner"]),
+        names=np.frombuffer(json.dumps([shown, titles]).encode(), np.uint8),
+        maml=np.float16(theta),
+        fewer=np.uint8(extra["fewer"]),
+        **{key: np.array(right) for key, right in counts.items()},
+    )
+    n_each = 5 * config["test"]["n_queries"]
+    for key, right in counts.items():
+        print(f"{key:22s}", (np.array(right) / n_each).mean(axis=1).round(3).tolist())
+    print("fewer", (np.array(extra["fewer"]) / n_each).mean(axis=-1).round(3).tolist())
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
