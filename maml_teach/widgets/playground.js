@@ -109,6 +109,7 @@ class StartPanel {
     this.actions = actions;
     this.tabbable = actions.tabbable(index);
     this.points = [];
+    this.start = /** @type {Float64Array | null} */ (null); // the curve before adapting
     if (actions.editable) this.addOnClick();
   }
 
