@@ -47,10 +47,10 @@ CONFIG = {
     "spread": {"n_groups": 10, "n_tasks": 250},
     "short": {"n_seeds": 10, "n_meta_steps": 1000},
     "any": {
-        "n_seeds": 3,
+        "n_seeds": 5,
         "n_steps": 2,
         "beta": 0.01,
-        "n_meta_steps": 80,
+        "n_meta_steps": 120,
         "n_tasks": 4,
         "n_test": 60,
     },
