@@ -44,6 +44,8 @@ CONFIG = {
     "seeds": [0, 1, 2],
     # Test and choice languages are drawn at random. Of the first few draws this one was taken
     # because readers may know many of its test languages; no result was looked at.
+    # Features and rates had been settled before, on another draw; some of its test languages
+    # are test languages here too.
     "split": {"seed": 2, "n_test": 30, "n_choice": 15},
     "n_names": 400,  # of a language at most
     "n_names_shown": 60,  # of each language, for the page
