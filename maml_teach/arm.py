@@ -163,9 +163,7 @@ def sample_motion(rng, n_arms):
     """A random motion for each of ``n_arms`` arms."""
     shape = (n_arms, 2, 2)
     size, pace = rng.uniform(0.3, 0.8, shape), rng.uniform(1.0, 4.0, shape)
-    return Motion(
-        size, pace, rng.uniform(0, 2 * np.pi, shape), rng.uniform(-1.0, 1.0, (n_arms, 2))
-    )
+    return Motion(size, pace, rng.uniform(0, 2 * np.pi, shape), rng.uniform(-1.0, 1.0, (n_arms, 2)))
 
 
 def features(q, speed, acceleration):
@@ -268,5 +266,3 @@ def hand(arms, q):
     direction = lambda angle: np.stack([np.cos(angle), np.sin(angle)], axis=-1)  # noqa: E731
     elbow = upper * direction(q[..., 0])
     return np.stack([elbow, elbow + lower * direction(q.sum(axis=-1))], axis=-2)
-
-

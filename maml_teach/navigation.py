@@ -18,7 +18,7 @@ REACH = 0.1  # longest step along each axis
 SPREAD = 0.5  # standard deviation of an action, in units of REACH
 DISCOUNT = 0.95
 RIDGE = 1e-5  # keeps the fit of the baseline determined
-MODEL = MLP((2, 64, 64, 2), activation="tanh", objective="weighted_mse")
+MODEL = MLP((2, 40, 40, 2), activation="tanh", objective="weighted_mse")
 
 
 @dataclass(frozen=True)

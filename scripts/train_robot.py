@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from maml_teach import arm, lean, maml
+from maml_teach import arm, lean, maml, navigation
 from maml_teach.train import OPTIMIZERS, MetaConfig, load_run, meta_train, resume
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +40,48 @@ ARM = {
     "steps": [1, 3, 10, 30],
     "adam_steps": [10, 30, 100, 300],
     "heavy": [2.5, 4.0],  # kg in the hand; training had 0 to 2
+}
+NAVIGATION = {
+    "seeds": [0, 1, 2],
+    "alpha": 0.1,
+    "n_inner_steps": 1,
+    "n_tasks": 20,
+    "n_shots": 20,
+    "n_queries": 20,
+    "stages": [[5e-3, 0.6], [1e-3, 0.4]],
+    "n_meta_steps": 200,
+    "test": {"n_goals": 100, "seed": 12345},
+    "choice": {"n_goals": 40, "seed": 54321},
+    "rates": [0.05, 0.1, 0.15, 0.2, 0.3, 0.5],  # of the first update
+    "later": [0.01, 0.02, 0.05, 0.1, 0.2],  # of those after it
+    "n_updates": 5,
+}
+CONFIG = {"made_by": "scripts/train_robot.py", "arm": ARM, "navigation": NAVIGATION}
+# Settings small enough for a test of the script itself.
+QUICK = {
+    **CONFIG,
+    "arm": {
+        **ARM,
+        "seeds": [0],
+        "n_meta_steps": 10,
+        "test": {"n_arms": 3, "seed": 12345, "n_shots": [10, 20]},
+        "choice": {"n_arms": 2, "seed": 54321},
+        "n_steps": 40,
+        "rates": [0.1],
+        "adam_rates": [1e-3],
+        "steps": [1],
+        "adam_steps": [10],
+    },
+    "navigation": {
+        **NAVIGATION,
+        "seeds": [0],
+        "n_meta_steps": 3,
+        "n_tasks": 3,
+        "test": {"n_goals": 3, "seed": 12345},
+        "choice": {"n_goals": 2, "seed": 54321},
+        "rates": [0.1],
+        "later": [0.02],
+    },
 }
 GRADIENTS = {
     "maml": lean.maml_gradient,
@@ -166,7 +208,7 @@ def arm_results(settings, folder):
     seeds, found, inner = settings["seeds"], {}, {}
     thetas = [{n: train_arm(n, seed, settings, folder) for n in GRADIENTS} for seed in seeds]
     contests = [(f"{n}", n, {}) for n in settings["test"]["n_shots"]]
-    contests += [(f"heavy {n}", n, {"payload": settings["heavy"]}) for _, n, _ in contests[1:]]
+    contests.append(("heavy", settings["n_shots"], {"payload": settings["heavy"]}))
     for label, n_shots, ranges in contests:
         pairs = zip(thetas, seeds, strict=True)
         results = [judge_arms(t, s, n_shots, settings, **ranges) for t, s in pairs]
@@ -178,3 +220,72 @@ def arm_results(settings, folder):
     for name in ("maml", "joint"):
         found[f"arm {name}"] = np.float32(thetas[0][name])
     return found, inner
+
+
+def train_policy(name, seed, settings, folder):
+    """The policy of one method and seed."""
+    gradient = {"maml": navigation.maml_gradient, "joint": navigation.joint_gradient}[name]
+    rng = np.random.default_rng(seed)
+    settings = {**settings, "rate": settings["alpha"]}
+    start, file = (navigation.MODEL.init(rng), rng), folder / f"navigation_{name}_{seed}.npz"
+    return train(navigation.MODEL, navigation.Goals(), settings, start, file, gradient=gradient)
+
+
+def returns_of(theta, what, rates, settings):
+    """Returns ``(n_goals, K + 1)`` after 0 to K updates; goals and noise are those of ``what``."""
+    rng = np.random.default_rng(what["seed"])
+    goals = rng.uniform(-0.5, 0.5, (what["n_goals"], 2))
+    walks = settings["n_shots"]
+    return navigation.updates(navigation.MODEL, theta, rng, goals, walks, rates)
+
+
+def choose_rates(theta, settings):
+    """The rate that is best after one update to other goals, then that of the later updates."""
+    after = lambda rates: returns_of(theta, settings["choice"], rates, settings)[:, -1].mean()  # noqa: E731
+    first = max(settings["rates"], key=lambda alpha: after([alpha]))
+    return first, max(settings["later"], key=lambda alpha: after([first, alpha, alpha]))
+
+
+def navigation_results(settings, folder):
+    """What the file holds of navigation: returns, policies of the first seed, and rates."""
+    found, chosen = {}, []
+    for seed in tqdm(settings["seeds"], desc="policies"):
+        thetas = {name: train_policy(name, seed, settings, folder) for name in ("maml", "joint")}
+        thetas["random"] = navigation.MODEL.init(np.random.default_rng(1000 + seed))
+        rates = {name: choose_rates(theta, settings) for name, theta in thetas.items()}
+        thetas["maml steady"], rates["maml steady"] = thetas["maml"], 2 * (settings["alpha"],)
+        chosen.append(rates)
+        for name, theta in thetas.items():
+            first, later = rates[name]
+            plan = [first, *[later] * (settings["n_updates"] - 1)]
+            result = returns_of(theta, settings["test"], plan, settings)
+            found.setdefault(f"navigation {name}", []).append(np.float32(result))
+        for name in ("maml", "joint") if seed == settings["seeds"][0] else ():
+            found[f"policy {name}"] = np.float32(thetas[name])
+    goals = np.random.default_rng(settings["test"]["seed"]).uniform(
+        -0.5, 0.5, (settings["test"]["n_goals"], 2)
+    )
+    found["navigation straight"] = np.float32(navigation.straight(goals))
+    return {name: np.array(result) for name, result in found.items()}, chosen
+
+
+def main():
+    """Train, judge and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
+    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "robot")
+    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach" / "data" / "robot.npz")
+    options = parser.parse_args()
+    config = QUICK if options.quick else CONFIG
+    options.folder.mkdir(parents=True, exist_ok=True)
+    arms, inner = arm_results(config["arm"], options.folder)
+    walks, rates = navigation_results(config["navigation"], options.folder)
+    texts = {"config": config, "inner": inner, "rates": rates}
+    texts = {name: json.dumps(text) for name, text in texts.items()}
+    np.savez_compressed(options.target, **texts, **arms, **walks)
+    for name, result in {**arms, **walks}.items():
+        print(f"{name:24s}", result.shape, result.mean().round(3))
+
+
+if __name__ == "__main__":
+    main()

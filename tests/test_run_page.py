@@ -42,7 +42,12 @@ def chapter(name):
 
 
 def test_which_chapters_run():
-    assert {name for name in CHAPTERS if chapter(name)} == {"algorithm", "concepts", "driving", "family"}
+    assert {name for name in CHAPTERS if chapter(name)} == {
+        "algorithm",
+        "concepts",
+        "driving",
+        "family",
+    }
 
 
 @pytest.mark.parametrize(
