@@ -4,6 +4,7 @@ Each figure is an anywidget. All its state lives in traits, so ipywidgets can dr
 in JupyterLab, and the same module runs on the static pages of the book with no kernel.
 """
 
+from .arm import LiftIt
 from .base import bundle
 from .drawing import DrawIt
 from .driving import DriveIt
@@ -11,6 +12,7 @@ from .family_map import FamilyMap
 from .flip import Case, FlipMistake, Outcome
 from .gradient_gap import GradientGap
 from .landscape import MetaLandscape
+from .navigation import FindIt
 from .playground import Playground
 from .training import Training
 from .two_loops import TwoLoops
@@ -20,8 +22,10 @@ __all__ = [
     "DrawIt",
     "DriveIt",
     "FamilyMap",
+    "FindIt",
     "FlipMistake",
     "GradientGap",
+    "LiftIt",
     "MetaLandscape",
     "Outcome",
     "Playground",

@@ -32,8 +32,15 @@ export function armNumbers(arm) {
   return [inertia + bend, bend, reach * arm.upper, weight, reach, arm.viscous, arm.dry];
 }
 
-/** Inverse dynamics: the torques of a motion, in N m. */
-export function armTorques(numbers, [q1, q2], [v1, v2], [a1, a2]) {
+/**
+ * Inverse dynamics: the torques of a motion, in N m.
+ * @param {number[]} numbers
+ * @param {Iterable<number>} q
+ * @param {Iterable<number>} speed
+ * @param {Iterable<number>} acceleration
+ */
+export function armTorques(numbers, q, speed, acceleration) {
+  const [[q1, q2], [v1, v2], [a1, a2]] = [q, speed, acceleration];
   const [together, bend, coupling, weight, reach, viscous, dry] = numbers;
   const [sine, cosine] = [Math.sin(q2), Math.cos(q2)];
   const hanging = GRAVITY_OF_ARM * reach * Math.cos(q1 + q2);
@@ -124,7 +131,11 @@ export function trackingError(reached, moments) {
   return (180 / Math.PI) * Math.sqrt(counted.reduce((sum, value) => sum + value, 0) / counted.length);
 }
 
-/** Elbow and hand in m from the shoulder. @param {Arm} arm */
+/**
+ * Elbow and hand in m from the shoulder.
+ * @param {Arm} arm
+ * @param {Iterable<number>} q
+ */
 export function elbowAndHand(arm, [q1, q2]) {
   const elbow = [arm.upper * Math.cos(q1), arm.upper * Math.sin(q1)];
   return [elbow, [elbow[0] + arm.lower * Math.cos(q1 + q2), elbow[1] + arm.lower * Math.sin(q1 + q2)]];

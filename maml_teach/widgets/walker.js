@@ -108,8 +108,9 @@ export function policyGradient(net, theta, states, actions, advantage) {
 }
 
 /** theta after one update on the walks; yields after each few steps of them. @param {Walks} walks */
-export function* updated(net, theta, { states, actions, rewards }, alpha) {
-  const advantage = walkAdvantages({ states, actions, rewards });
+export function* updated(net, theta, walks, alpha) {
+  const { states, actions } = walks;
+  const advantage = walkAdvantages(walks);
   yield;
   let total = new Float64Array(theta.length);
   for (let t = 0; t < states.length; t += 5) {
