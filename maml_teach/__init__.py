@@ -15,6 +15,8 @@ family_torch    the names of ``family``, likewise
 train           ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a run
 images          few-shot images: glyphs from fonts, Omniglot, digits, episodes
 images_torch    the convolutional network for them, and ProtoNet
+navigation      walks to an unseen goal, adapted by policy gradient
+arm             a robot arm with unknown payload, its motions as tasks
 driving         a car with unknown grip, its drives as tasks, a controller that uses a model
 distributed     meta-training on many processes, one all-reduce a step
 checks          central differences, and ``check_meta_gradient`` for anyone's function

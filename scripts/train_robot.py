@@ -38,7 +38,7 @@ ARM = {
     "rates": [0.03, 0.1, 0.2],
     "adam_rates": [1e-3, 3e-3, 1e-2],
     "steps": [1, 3, 10, 30],
-    "adam_steps": [10, 30, 100, 300],
+    "adam_steps": [10, 30, 100],
     "heavy": [2.5, 4.0],  # kg in the hand; training had 0 to 2
 }
 NAVIGATION = {
@@ -49,7 +49,7 @@ NAVIGATION = {
     "n_shots": 20,
     "n_queries": 20,
     "stages": [[5e-3, 0.6], [1e-3, 0.4]],
-    "n_meta_steps": 200,
+    "n_meta_steps": 150,
     "test": {"n_goals": 100, "seed": 12345},
     "choice": {"n_goals": 40, "seed": 54321},
     "rates": [0.05, 0.1, 0.15, 0.2, 0.3, 0.5],  # of the first update
@@ -182,15 +182,20 @@ def contestants(thetas, seed, settings):
     }
 
 
-def judge_arms(thetas, seed, n_shots, settings, **ranges):
-    """Tracking error ``(n_arms,)`` in degrees of every contestant, and the inner loops."""
-    arms, motion, tasks = circumstances(settings["test"], n_shots, ranges)
-    errors, chosen = {}, {}
+def judge_arms(thetas, seed, n_shots, settings):
+    """Tracking errors ``(n_arms,)`` in degrees of every contestant, and the inner loops.
+
+    The errors are those with payloads as in training, then those with heavier ones.
+    """
+    ranges = ({}, {"payload": settings["heavy"]})
+    fields = [circumstances(settings["test"], n_shots, payload) for payload in ranges]
+    errors, chosen = [{}, {}], {}
     field = contestants(thetas, seed, settings)
     for name, (theta, inner_loop, fixed) in tqdm(field.items(), desc=f"seed {seed}"):
         chosen[name] = fixed or choose(theta, inner_loop, n_shots, settings)
-        theta_prime = inner_loop(theta, tasks, *chosen[name])
-        errors[name] = tracked_by(theta_prime, arms, motion, settings)
+        for found, (arms, motion, tasks) in zip(errors, fields, strict=True):
+            theta_prime = inner_loop(theta, tasks, *chosen[name])
+            found[name] = tracked_by(theta_prime, arms, motion, settings)
     return errors, chosen
 
 
@@ -200,23 +205,23 @@ def without_networks(n_shots, settings, **ranges):
     state = motion.at(arm.DT * np.arange(settings["n_steps"]))
     fitted = np.einsum("anjk,ak->anj", arm.regressor(*state), arm.identified(tasks))
     feeds = {"feedback": 0 * fitted, "fitted": fitted, "true": arm.torques(arms, *state)}
-    return {name: tracked(arms, motion, feed) for name, feed in feeds.items()}
+    return {name: [tracked(arms, motion, feed)] for name, feed in feeds.items()}
 
 
 def arm_results(settings, folder):
     """What the file holds of the arm: errors, networks of the first seed, and inner loops."""
     seeds, found, inner = settings["seeds"], {}, {}
     thetas = [{n: train_arm(n, seed, settings, folder) for n in GRADIENTS} for seed in seeds]
-    contests = [(f"{n}", n, {}) for n in settings["test"]["n_shots"]]
-    contests.append(("heavy", settings["n_shots"], {"payload": settings["heavy"]}))
-    for label, n_shots, ranges in contests:
+    for n_shots in settings["test"]["n_shots"]:
         pairs = zip(thetas, seeds, strict=True)
-        results = [judge_arms(t, s, n_shots, settings, **ranges) for t, s in pairs]
-        for name in results[0][0]:
-            found[f"arm {name}, {label}"] = np.float32([errors[name] for errors, _ in results])
-        for name, error in without_networks(n_shots, settings, **ranges).items():
-            found[f"arm {name}, {label}"] = np.float32([error])
-        inner[label] = [chosen for _, chosen in results]
+        results = [judge_arms(t, s, n_shots, settings) for t, s in pairs]
+        inner[n_shots] = [chosen for _, chosen in results]
+        for k, (label, ranges) in enumerate((("", {}), ("heavy ", {"payload": settings["heavy"]}))):
+            rows = {name: [errors[k][name] for errors, _ in results] for name in results[0][1]}
+            rows |= without_networks(n_shots, settings, **ranges)
+            found |= {
+                f"arm {name}, {label}{n_shots}": np.float32(row) for name, row in rows.items()
+            }
     for name in ("maml", "joint"):
         found[f"arm {name}"] = np.float32(thetas[0][name])
     return found, inner
@@ -278,8 +283,8 @@ def main():
     options = parser.parse_args()
     config = QUICK if options.quick else CONFIG
     options.folder.mkdir(parents=True, exist_ok=True)
-    arms, inner = arm_results(config["arm"], options.folder)
     walks, rates = navigation_results(config["navigation"], options.folder)
+    arms, inner = arm_results(config["arm"], options.folder)
     texts = {"config": config, "inner": inner, "rates": rates}
     texts = {name: json.dumps(text) for name, text in texts.items()}
     np.savez_compressed(options.target, **texts, **arms, **walks)

@@ -246,6 +246,12 @@ def test_returns_over_updates_and_the_oracle():
     by_hand = -sum(np.hypot(0.5 - 0.1 * t, max(0.25 - 0.1 * t, 0)) for t in range(1, 6))
     assert navigation.straight(goals)[:2] == pytest.approx([by_hand, 0])
     assert (returns.max(axis=1) < navigation.straight(goals)).all()
+    noise = np.random.default_rng(0)
+    noise.uniform(size=navigation.MODEL.n_params)  # what the start has used up
+    places = np.broadcast_to(goals[:, None], (3, 4, 2))
+    walks = noise.standard_normal((3, 4, 100))
+    _, _, by_walking = navigation.experience(navigation.MODEL, theta, walks, places)
+    assert np.allclose(returns[:, 0], by_walking)
 
 
 def test_bad_input_is_named():
@@ -364,7 +370,7 @@ def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch, capsys
         for name, model in (("arm maml", arm.MODEL), ("policy joint", navigation.MODEL)):
             assert shipped[name].shape == made[name].shape == (model.n_params,)
         config = script["CONFIG"]["arm"]
-        assert shipped["arm maml, heavy"].shape == (
+        assert shipped["arm maml, heavy 20"].shape == (
             len(config["seeds"]),
             config["test"]["n_arms"],
         )

@@ -47,6 +47,7 @@ def test_which_chapters_run():
         "concepts",
         "driving",
         "family",
+        "robot",
     }
 
 

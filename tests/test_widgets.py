@@ -13,7 +13,9 @@ from maml_teach.tasks import Lines, Task
 from maml_teach.widgets import (
     DriveIt,
     FamilyMap,
+    FindIt,
     GradientGap,
+    LiftIt,
     MetaLandscape,
     Playground,
     Training,
@@ -31,6 +33,8 @@ FIGURES = [
     "flip",
     "training",
     "driving",
+    "arm_figure",
+    "navigation",
 ]
 
 
@@ -72,6 +76,8 @@ def test_bundle_refuses_unknown_figures():
         FamilyMap.from_package(),
         Training(),
         DriveIt.from_package(),
+        FindIt.from_package(),
+        LiftIt.from_package(),
     ],
 )
 def test_front_end_travels_as_text(figure):

@@ -91,15 +91,15 @@ class SidePanel {
     const { plot, note } = panel(parent, { title: "The arm from the side" }, armOptions(), redraw);
     this.plot = plot;
     this.note = note;
-    this.wanted = svgElement(plot.area, "path", { class: "mf-truth" });
     this.aim = svgElement(plot.area, "circle", { class: "mf-arm-aim", r: 6 });
     this.lines = this.series("mf-curve mf-arm-path");
+    this.wanted = svgElement(plot.area, "path", { class: "mf-truth" }); // over the truth's own path
     this.arms = this.series("mf-arm-links");
     this.hands = MOVERS.map((_, n) => {
       const group = svgElement(plot.area, "g", { class: `mf-series-${n}` });
       return svgElement(group, "circle", { class: "mf-dot" });
     });
-    svgElement(plot.area, "circle", { class: "mf-arm-foot", r: 5 });
+    this.foot = svgElement(plot.area, "circle", { class: "mf-arm-foot", r: 5 });
   }
 
   series(name) {
@@ -115,7 +115,7 @@ class SidePanel {
     const hand = (/** @type {number[]} */ q) => elbowAndHand(arm, q)[1];
     this.wanted.setAttribute("d", plot.line(everyThird(moments).map(({ q }) => hand(q))));
     this.place(this.aim, hand(moments[k].q));
-    this.place(plot.area.lastChild, [0, 0]);
+    this.place(this.foot, [0, 0]);
     followers.forEach(({ reached }, n) => {
       this.lines[n].setAttribute("d", plot.line(everyThird(reached).map(hand)));
       const q = reached[Math.min(k, reached.length - 1)] ?? [NaN, NaN];

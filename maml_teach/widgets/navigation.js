@@ -52,7 +52,7 @@ const planeOptions = () => ({
 
 const returnOptions = () => ({
   label: "Return of the walks before and after each update",
-  margin: [8, 12, 34, 44],
+  margin: [8, 12, 34, 50],
   height: (width) => Math.min(width, 460) - 14,
   x: { min: -0.3, max: MAX_UPDATES + 0.3, ticks: [0, 1, 2, 3, 4, 5], label: "updates" },
   y: { min: -30, max: 0, ticks: [-30, -20, -10, 0], label: "return" },
@@ -80,8 +80,7 @@ class PlanePanel {
     const group = (name) => svgElement(this.plot.area, "g", { class: name });
     this.first = svgElement(group("mf-series-0"), "path", { class: "mf-walks" });
     this.last = svgElement(group("mf-series-2"), "path", { class: "mf-walks" });
-    this.between = group("mf-series-1");
-    this.marks = group("mf-labels");
+    this.middles = group("mf-middles");
     this.goal = dragPoint(this.plot, { label: "goal", step: 0.02, onMove });
     svgElement(this.goal.mark, "path", { class: "mf-goal", d: "M-7 -7L7 7M-7 7L7 -7" });
   }
@@ -97,19 +96,20 @@ class PlanePanel {
     };
     this.first.setAttribute("d", lines(rounds[0]));
     this.last.setAttribute("d", lines(rounds.length > 1 ? rounds.at(-1) : undefined));
-    this.between.replaceChildren();
-    this.marks.replaceChildren();
+    this.middles.replaceChildren();
     rounds.forEach((walks, k) => this.drawMiddle(middleOf(walks), k, rounds.length));
     this.goal.place(goal, `at ${format(goal[0])}, ${format(goal[1])}`);
   }
 
-  /** The mean walk of an update with its number at the end. */
+  /** The mean walk before or after an update, with its number at the end. */
   drawMiddle(middle, k, n) {
     if (!middle.length || !middle.at(-1).every(Number.isFinite)) return;
-    if (k > 0 && k < n - 1) svgElement(this.between, "path", { class: "mf-curve", d: this.plot.line(middle) });
+    const look = k === 0 ? "mf-series-0" : k === n - 1 ? "mf-series-2" : "mf-series-1";
+    const group = svgElement(this.middles, "g", { class: look });
+    svgElement(group, "path", { class: "mf-curve", d: this.plot.line(middle) });
     const [x, y] = middle.at(-1);
     const at = { x: this.plot.px(x) + 6, y: this.plot.py(y) - 6, class: "mf-label mf-halo" };
-    svgElement(this.marks, "text", { ...at, text: String(k) });
+    svgElement(group, "text", { ...at, text: String(k) });
   }
 
   keepShape() {
@@ -173,9 +173,9 @@ function walkLegend(parent) {
     svgElement(swatch, "path", { class: path, d: "M0 6H30" });
     element(item, "span", { text });
   };
-  entry("mf-series-0", "mf-walks", "walks before adapting");
-  entry("mf-series-1", "mf-curve", "mean walk in between");
-  entry("mf-series-2", "mf-walks", "walks after the last update");
+  entry("mf-series-0", "mf-curve", "before adapting: walks and their mean");
+  entry("mf-series-1", "mf-curve", "means in between");
+  entry("mf-series-2", "mf-curve", "after the last update");
   entry("", "mf-limit", "square of the training goals");
 }
 
