@@ -16,6 +16,8 @@ train           ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a 
 images          few-shot images: glyphs from fonts, Omniglot, digits, episodes
 images_torch    the convolutional network for them, and ProtoNet
 language        names in a hundred languages as tasks, letters as hashed n-grams
+navigation      walks to an unseen goal, adapted by policy gradient
+arm             a robot arm with unknown payload, its motions as tasks
 driving         a car with unknown grip, its drives as tasks, a controller that uses a model
 claims          what the chapter *claims* measures; ``claims_torch``: six kinds of model
 distributed     meta-training on many processes, one all-reduce a step

@@ -52,9 +52,9 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
         return meta_loss, _flat(together) / tasks.n_tasks
     v = [_outer(p, q) for p, q in zip(a, delta, strict=False)]
     for weights, a, delta in reversed(steps[1:]):
-        moves = _hvp(model, weights, a, delta, v, alpha, _outer)
+        moves = _hvp(model, weights, a, delta, y, v, alpha, _outer)
         v = [one - move for one, move in zip(v, moves, strict=True)]  # (3.6)
-    moves = _hvp(model, *steps[0], v, alpha, _outer_sum)
+    moves = _hvp(model, *steps[0], y, v, alpha, _outer_sum)
     total = [one.sum(axis=0) - move for one, move in zip(v, moves, strict=True)]
     return meta_loss, _flat(total) / tasks.n_tasks  # (3.7)
 
@@ -80,7 +80,7 @@ def _checked_arrays(model, theta, tasks):
     for x, y in ((tasks.x_support, tasks.y_support), (tasks.x_query, tasks.y_query)):
         model.check(theta, x)
         model.check_targets(np.empty((*x.shape[:-1], model.sizes[-1])), y)
-        floats = model.objective == "mse"
+        floats = model.objective != "cross_entropy"
         arrays += [x.astype(theta.dtype, copy=False)]
         arrays += [y.astype(theta.dtype, copy=False) if floats else y]
     return arrays
@@ -100,7 +100,7 @@ def _backpropagate(model, weights, x, y):
     return a, delta
 
 
-def _hvp(model, weights, a, delta, v, alpha, outer):
+def _hvp(model, weights, a, delta, y, v, alpha, outer):
     """``alpha H v`` per layer, by the R-operator; ``outer`` says whether tasks are summed."""
     _, slope, bend = ACTIVATIONS[model.activation]
     slopes = [None, *(slope(one[..., :-1]) for one in a[1:-1])]
@@ -109,7 +109,7 @@ def _hvp(model, weights, a, delta, v, alpha, outer):
         r_a.append(slopes[k] * r_z[-1])
         r_z.append(_times(a[k], v[k]) + _times(r_a[k], weights[k][..., :-1, :]))  # (3.13)
     delta = [alpha * one for one in delta]
-    r_delta = alpha * OBJECTIVES[model.objective][2](a[-1], r_z[-1])  # (3.14)
+    r_delta = alpha * OBJECTIVES[model.objective][2](a[-1], y, r_z[-1])  # (3.14)
     blocks = []
     for k in reversed(range(len(weights))):
         blocks.append(outer(a[k], r_delta))

@@ -31,8 +31,20 @@ def _mse_slope(output, y):
     return 2 * (output - y) / (output.shape[-1] * output.shape[-2])
 
 
-def _mse_curvature(output, r_output):
+def _mse_curvature(output, y, r_output):
     return 2 * r_output / (output.shape[-1] * output.shape[-2])
+
+
+def _weighted_mse(output, y):
+    return np.mean(y[..., -1:] * (output - y[..., :-1]) ** 2, axis=(-2, -1))
+
+
+def _weighted_mse_slope(output, y):
+    return y[..., -1:] * _mse_slope(output, y[..., :-1])
+
+
+def _weighted_mse_curvature(output, y, r_output):
+    return y[..., -1:] * _mse_curvature(output, y, r_output)
 
 
 def _log_softmax(output):
@@ -50,7 +62,7 @@ def _cross_entropy_slope(output, y):
     return (np.exp(_log_softmax(output)) - one_hot) / output.shape[-2]
 
 
-def _cross_entropy_curvature(output, r_output):
+def _cross_entropy_curvature(output, y, r_output):
     p = np.exp(_log_softmax(output))
     return p * (r_output - np.sum(p * r_output, axis=-1, keepdims=True)) / output.shape[-2]
 
@@ -62,6 +74,7 @@ def _labels_like(y, output):
 # Each objective with its derivative in the output, and its second derivative times r_output.
 OBJECTIVES = {
     "mse": (_mse, _mse_slope, _mse_curvature),
+    "weighted_mse": (_weighted_mse, _weighted_mse_slope, _weighted_mse_curvature),
     "cross_entropy": (_cross_entropy, _cross_entropy_slope, _cross_entropy_curvature),
 }
 
@@ -76,8 +89,9 @@ class MLP:
     Args:
         sizes: Widths of all layers, input and output included.
         activation: ``"relu"`` or ``"tanh"``.
-        objective: ``"mse"``, the mean over every entry with no factor 1/2, or
-            ``"cross_entropy"``, the mean over points in nats, for integer labels ``(..., n)``.
+        objective: ``"mse"``, the mean over every entry with no factor 1/2;
+            ``"weighted_mse"``, the same with the last column of ``y`` as the weight of each point;
+            or ``"cross_entropy"``, the mean over points in nats, for integer labels ``(..., n)``.
 
     Raises:
         ValueError: If a size, the activation or the objective is not one of these.
@@ -173,7 +187,7 @@ class MLP:
         self.check_targets(a[-1], y)
         r_z, r_a = self._r_forward(layers, r_layers, a)
         _, slope, curvature = OBJECTIVES[self.objective]
-        delta, r_delta = slope(a[-1], y), curvature(a[-1], r_z[-1])  # (3.14)
+        delta, r_delta = slope(a[-1], y), curvature(a[-1], y, r_z[-1])  # (3.14)
         blocks = []
         for k in reversed(range(len(layers))):
             r_W = a[k].mT @ r_delta + (r_a[k].mT @ delta if k else 0)  # (3.16)
@@ -232,11 +246,12 @@ class MLP:
 
     def check_targets(self, output, y):
         """Require targets that fit the output and the objective, or raise ``ValueError``."""
-        if self.objective == "mse":
-            if y.shape[-2:] != output.shape[-2:]:
-                raise ValueError(f"y has shape {y.shape}; expected (..., {output.shape[-2:]})")
-            return
         n, n_out = output.shape[-2:]
+        if self.objective != "cross_entropy":
+            wanted = (n, n_out + (self.objective == "weighted_mse"))
+            if y.shape[-2:] != wanted:
+                raise ValueError(f"y has shape {y.shape}; expected (..., {wanted})")
+            return
         if not np.issubdtype(y.dtype, np.integer) or y.shape[-1:] != (n,):
             raise ValueError(f"y must be integer labels (..., {n}), got {y.dtype} {y.shape}")
         if y.min() < 0 or y.max() >= n_out:

@@ -48,6 +48,7 @@ def test_which_chapters_run():
         "driving",
         "family",
         "language",
+        "robot",
     }
 
 

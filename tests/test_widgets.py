@@ -13,7 +13,9 @@ from maml_teach.tasks import Lines, Task
 from maml_teach.widgets import (
     DriveIt,
     FamilyMap,
+    FindIt,
     GradientGap,
+    LiftIt,
     MetaLandscape,
     Playground,
     Training,
@@ -34,6 +36,8 @@ FIGURES = [
     "driving",
     "claims",
     "language",
+    "arm_figure",
+    "navigation",
 ]
 
 
@@ -76,6 +80,8 @@ def test_bundle_refuses_unknown_figures():
         Training(),
         DriveIt.from_package(),
         WhichLanguageIsThis.from_package(),
+        FindIt.from_package(),
+        LiftIt.from_package(),
     ],
 )
 def test_front_end_travels_as_text(figure):

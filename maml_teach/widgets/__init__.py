@@ -4,6 +4,7 @@ Each figure is an anywidget. All its state lives in traits, so ipywidgets can dr
 in JupyterLab, and the same module runs on the static pages of the book with no kernel.
 """
 
+from .arm import LiftIt
 from .base import bundle
 from .claims import OnTrial
 from .drawing import DrawIt
@@ -13,6 +14,7 @@ from .flip import Case, FlipMistake, Outcome
 from .gradient_gap import GradientGap
 from .landscape import MetaLandscape
 from .language import WhichLanguageIsThis
+from .navigation import FindIt
 from .playground import Playground
 from .training import Training
 from .two_loops import TwoLoops
@@ -22,8 +24,10 @@ __all__ = [
     "DrawIt",
     "DriveIt",
     "FamilyMap",
+    "FindIt",
     "FlipMistake",
     "GradientGap",
+    "LiftIt",
     "MetaLandscape",
     "OnTrial",
     "Outcome",

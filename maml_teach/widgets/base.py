@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import anywidget
+import numpy as np
 import traitlets
 
 HERE = Path(__file__).parent
@@ -69,3 +70,17 @@ class Figure(anywidget.AnyWidget):
 def settable():
     """Metadata of a trait that may be given to the constructor and is sent to the page."""
     return {"sync": True, "settable": True}
+
+
+def checked_start(name, theta, n_params):
+    """A start as an array.
+
+    Raises:
+        ValueError: If it has another shape than ``(n_params,)``, or is not finite.
+    """
+    theta = np.asarray(theta)
+    if theta.shape != (n_params,):
+        raise ValueError(f"{name} has shape {theta.shape}, expected ({n_params},)")
+    if not np.isfinite(theta).all():
+        raise ValueError(f"{name} must be finite, but holds nan or inf")
+    return theta

@@ -6,7 +6,7 @@ import numpy as np
 import traitlets
 
 from ..driving import MODEL
-from .base import Figure, bundle, settable
+from .base import Figure, bundle, checked_start, settable
 
 
 class DriveIt(Figure):
@@ -41,7 +41,8 @@ class DriveIt(Figure):
     joint = traitlets.Bytes(b"").tag(sync=True)
 
     def __init__(self, maml, joint, **settings):
-        thetas = {"maml": _checked("maml", maml), "joint": _checked("joint", joint)}
+        given = {"maml": maml, "joint": joint}
+        thetas = {name: checked_start(name, it, MODEL.n_params) for name, it in given.items()}
         super().__init__(**settings)
         self.maml, self.joint = (theta.astype("<f4").tobytes() for theta in thetas.values())
 
@@ -51,12 +52,3 @@ class DriveIt(Figure):
         file = resources.files("maml_teach") / "data" / "driving.npz"
         with resources.as_file(file) as path, np.load(path) as saved:
             return cls(saved["maml"], saved["joint"], **settings)
-
-
-def _checked(name, theta):
-    theta = np.asarray(theta)
-    if theta.shape != (MODEL.n_params,):
-        raise ValueError(f"{name} has shape {theta.shape}, expected ({MODEL.n_params},)")
-    if not np.isfinite(theta).all():
-        raise ValueError(f"{name} must be finite, but holds nan or inf")
-    return theta

@@ -13,6 +13,7 @@ FIGURE_PAGES = tuple(
         "family",
         "mistakes",
         "images",
+        "robot",
         "driving",
         "claims",
         "language",

@@ -44,6 +44,25 @@ const wrapped = {
   offsetsWhenKnown: (car, curvature) => driven(modules.car.trueCar(car), car, curvature),
   offsetsWhenLearned: (car, curvature, net, theta) =>
     driven(modules.car.learned(net, theta, car.speed), car, curvature),
+  measuredOfArm: (arm, motion, times, noise) => {
+    const { x, y } = modules.arm.measuredAlong(modules.arm.armNumbers(arm), motion, times, noise);
+    return [...x, ...y];
+  },
+  followedWhenKnown: (arm, motion, n) => followed(arm, motion, n),
+  followedWhenLearned: followed,
+  errorWhenLearned: (arm, motion, n, net, theta) =>
+    modules.arm.trackingError(followed(arm, motion, n, net, theta), momentsOf(motion, n)),
+  walksOf: (...given) => Object.values(walked(...given)).flatMap((rows) => rows.flatMap((row) => [...row])),
+  advantagesOf: (...given) => modules.walker.walkAdvantages(walked(...given)).flatMap((row) => [...row]),
+  returnOf: (...given) => modules.walker.meanReturn(walked(...given)),
+  afterUpdate: (net, theta, noise, goal, alpha) => {
+    const work = modules.walker.updated(net, theta, walked(net, theta, noise, goal), alpha);
+    for (;;) {
+      const { done, value } = work.next();
+      if (done) return value;
+    }
+  },
+  slicedWork,
   adaptedChances: (net, theta, five, asked, alpha, nSteps) => {
     const { chances, innerStep } = modules.drawing;
     for (let k = 0; k < nSteps; k++) theta = innerStep(net, theta, five, alpha);
@@ -63,6 +82,53 @@ function driven(plan, car, curvature) {
   const drive = newDrive(plan);
   for (let k = 0; k < curvature.length - 24; k++) advance(drive, car, curvature);
   return drive.offsets;
+}
+
+const momentsOf = (motion, n) =>
+  Array.from({ length: n }, (_, k) => modules.arm.motionAt(motion, modules.arm.COMMAND * k));
+
+/** Angles of an arm that follows a motion by a network, or by its own equations without one. */
+function followed(arm, motion, n, net, theta) {
+  const { armNumbers, armTorques, expectedTorques, follow, newFollower } = modules.arm;
+  const [numbers, moments] = [armNumbers(arm), momentsOf(motion, n)];
+  const follower = newFollower(numbers, moments[0]);
+  const torques = net
+    ? expectedTorques(net, theta, moments)
+    : moments.map(({ q, speed, acceleration }) => armTorques(numbers, q, speed, acceleration));
+  moments.forEach((moment, k) => follow(follower, moment, torques[k]));
+  return follower.reached;
+}
+
+function walked(net, theta, noise, goal) {
+  const walks = modules.walker.newWalks();
+  for (const row of noise) modules.walker.stepWalks(walks, net, theta, Float64Array.from(row), goal);
+  return walks;
+}
+
+/** Work that is replaced after its first slice, with frames and a clock that go on at our word. */
+function slicedWork() {
+  const [frames, seen] = [new Map(), { first: 0, second: 0, done: [] }];
+  let [clock, id] = [0, 0];
+  const real = performance.now;
+  performance.now = () => (clock += 1);
+  globalThis.requestAnimationFrame = (run) => frames.set(++id, run) && id;
+  globalThis.cancelAnimationFrame = (which) => frames.delete(which);
+  const slices = modules.slices.inSlices((done) => seen.done.push(done));
+  function* count(name, n) {
+    for (let k = 0; k < n; k++) {
+      seen[name] += 1;
+      yield;
+    }
+  }
+  slices.start(count("first", 400));
+  slices.start(count("second", 20));
+  while (frames.size) {
+    const [[which, run]] = frames;
+    frames.delete(which);
+    run();
+  }
+  performance.now = real;
+  return seen;
 }
 
 const plain = (_, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);

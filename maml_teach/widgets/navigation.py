@@ -1,0 +1,54 @@
+"""Find it: walks towards a goal that the policy is not told, before and after each update."""
+
+from importlib import resources
+
+import numpy as np
+import traitlets
+
+from ..navigation import MODEL
+from .base import Figure, bundle, checked_start, settable
+
+
+class FindIt(Figure):
+    """A goal that the reader moves, and a policy that finds it by policy gradient.
+
+    Args:
+        maml: MAML start, ``(n_params,)`` of ``navigation.MODEL``.
+        joint: Policy trained on all goals at once, ``(n_params,)``.
+        **settings: First values of ``goal`` (a pair), ``alpha``, ``n_inner_steps``, ``n_walks``,
+            ``start`` (``"maml"`` or ``"joint"``), ``later`` (rate of the updates after the first:
+            ``"same"`` or ``"fifth"``) and ``seed``.
+
+    Raises:
+        ValueError: If a start has the wrong shape or is not finite, or a setting is unknown or
+            out of range.
+    """
+
+    _esm = bundle("navigation")
+
+    goal = traitlets.List(traitlets.Float(min=-0.9, max=0.9), [0.35, 0.3], minlen=2, maxlen=2).tag(
+        **settable()
+    )
+    alpha = traitlets.Float(0.1, min=0.01, max=1.0).tag(**settable())
+    n_inner_steps = traitlets.Int(1, min=0, max=5).tag(**settable())
+    n_walks = traitlets.Int(20, min=1, max=40).tag(**settable())
+    start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
+    later = traitlets.Enum(["same", "fifth"], "same").tag(**settable())
+    seed = traitlets.Int(1, min=0).tag(**settable())
+
+    sizes = traitlets.List(traitlets.Int(), list(MODEL.sizes)).tag(sync=True)
+    maml = traitlets.Bytes(b"").tag(sync=True)
+    joint = traitlets.Bytes(b"").tag(sync=True)
+
+    def __init__(self, maml, joint, **settings):
+        given = {"maml": maml, "joint": joint}
+        thetas = {name: checked_start(name, it, MODEL.n_params) for name, it in given.items()}
+        super().__init__(**settings)
+        self.maml, self.joint = (theta.astype("<f4").tobytes() for theta in thetas.values())
+
+    @classmethod
+    def from_package(cls, **settings):
+        """The figure with the policies that the package brings along."""
+        file = resources.files("maml_teach") / "data" / "robot.npz"
+        with resources.as_file(file) as path, np.load(path) as saved:
+            return cls(saved["policy maml"], saved["policy joint"], **settings)
