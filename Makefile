@@ -73,6 +73,7 @@ artifacts: .venv/installed
 	$(BIN)/python scripts/train_family.py choose
 	$(BIN)/python scripts/train_family.py table
 	$(BIN)/python scripts/train_images.py
+	$(BIN)/python scripts/train_detection.py
 	$(BIN)/python scripts/train_driving.py
 
 # Peers want packages of their own, so they get an environment of their own.

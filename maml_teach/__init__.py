@@ -15,6 +15,8 @@ family_torch    the names of ``family``, likewise
 train           ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a run
 images          few-shot images: glyphs from fonts, Omniglot, digits, episodes
 images_torch    the convolutional network for them, and ProtoNet
+detection       few-shot detection: scenes of glyphs, boxes, template matching
+detection_torch the detector, its loss, and the boxes that it says
 driving         a car with unknown grip, its drives as tasks, a controller that uses a model
 distributed     meta-training on many processes, one all-reduce a step
 checks          central differences, and ``check_meta_gradient`` for anyone's function

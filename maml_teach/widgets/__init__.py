@@ -5,6 +5,7 @@ in JupyterLab, and the same module runs on the static pages of the book with no 
 """
 
 from .base import bundle
+from .detection import FindIt
 from .drawing import DrawIt
 from .driving import DriveIt
 from .family_map import FamilyMap
@@ -20,6 +21,7 @@ __all__ = [
     "DrawIt",
     "DriveIt",
     "FamilyMap",
+    "FindIt",
     "FlipMistake",
     "GradientGap",
     "MetaLandscape",
