@@ -233,7 +233,7 @@ def best_match(templates, x, scales):
         Boxes ``(n, 4)``: place and size of the highest normalised cross-correlation.
 
     Source:
-        Lewis (1995), Fast Normalized Cross-Correlation.
+        Lewis (1995), Fast Template Matching.
     """
     best, boxes = np.full(len(x), -np.inf), np.zeros((len(x), 4))
     for template in templates:

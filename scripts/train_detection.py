@@ -119,7 +119,8 @@ def judge(thetas, seed, config):
     model, counts, inner = wrapped(seed)[0], {}, {}
     for n_shots in config["n_shots"]:
         tasks = tasks_of("test", n_shots, config["test"], config)
-        for name, (start, optimizer) in tqdm(CONTESTANTS.items(), desc=f"seed {seed}"):
+        ready = {name: how for name, how in CONTESTANTS.items() if how[0] in thetas}
+        for name, (start, optimizer) in tqdm(ready.items(), desc=f"seed {seed}"):
             key, theta = f"{name}, {n_shots}", thetas[start]
             alpha, n = inner[key] = choose(model, theta, optimizer, n_shots, config)
             loop = {"alpha": alpha, "steps": [n], "optimizer": optimizer}
@@ -182,9 +183,13 @@ def main():
     starts, results = [], []
     for seed in config["seeds"]:
         thetas = {name: train(name, seed, config, options.folder) for name in GRADIENTS}
-        starts.append(thetas | {"scratch": wrapped(1000 + seed)[1]})
-        results.append(judged(starts[-1], seed, config, options.folder))
-    counts = {key: np.uint8([found[key] for found, _ in results]) for key in results[0][0]}
+        if not starts:  # no training stands behind it, so once is enough
+            thetas["scratch"] = wrapped(1000 + seed)[1]
+        starts.append(thetas)
+        results.append(judged(thetas, seed, config, options.folder))
+    counts = {
+        key: np.uint8([found[key] for found, _ in results if key in found]) for key in results[0][0]
+    }
     inner = [chosen for _, chosen in results]
     for n_shots in config["n_shots"]:
         found, way = match_templates(n_shots, config)

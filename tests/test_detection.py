@@ -62,6 +62,22 @@ def test_a_scene_holds_the_wanted_glyph_in_its_box_and_others_outside(monkeypatc
         assert (outside > 0.2).sum() > 100  # two other glyphs
 
 
+def test_the_others_are_never_the_wanted_class(monkeypatch):
+    """Classes that differ in brightness only: outside the box no pixel is as bright as within."""
+    monkeypatch.setattr(detection, "VARY", 0.0)
+    monkeypatch.setattr(detection, "NOISE", 0.0)
+    pictures = np.zeros((3, SIZE, SIZE), np.float32)
+    pictures[:, 4:24, 4:24] = np.array([0.4, 0.7, 1.0])[:, None, None]
+    classes = ImageClasses(pictures, np.arange(3), ("dark", "grey", "bright"))
+    x, boxes = Scenes(classes).scenes(np.random.default_rng(0), np.arange(3).repeat(20))
+    for scene, box in zip(x, boxes, strict=True):
+        level = scene[int(box[1]), int(box[0])]
+        alike = np.abs(scene - level) < 1e-3
+        low, high = (detection.corner(box, side).astype(int) for side in (-1, 1))
+        within = alike[low[1] : high[1], low[0] : high[0]].sum()
+        assert within > 60 and alike.sum() - within < 15  # a rim may pass through the level
+
+
 def test_fields_lie_on_the_canvas_and_apart():
     rng = np.random.default_rng(0)
     sides = rng.uniform(*detection.SIDES, (300, 3))

@@ -162,7 +162,7 @@ const curveOptions = () => ({
 
 class CurvePanel {
   constructor(parent, redraw) {
-    const heading = { title: "All four new scenes", note: `trained with ${TRAINED_STEPS} steps` };
+    const heading = { title: "All four new scenes", note: `dashed: the ${TRAINED_STEPS} steps of training` };
     this.plot = panel(parent, heading, curveOptions(), redraw).plot;
     this.trained = svgElement(this.plot.area, "path", { class: "mf-truth" });
     this.now = svgElement(this.plot.area, "path", { class: "mf-now" });
