@@ -126,6 +126,7 @@ def blend(at, n_pixels, step):
     """Weights ``(..., n, n_pixels)``: what each pixel gives to points ``at`` ``(..., n)``.
 
     ``step`` is the distance of the points in pixels; where it is large, more pixels are blended.
+    The weights of a point sum to one on average, not exactly.
     """
     width = np.maximum(step, 1)[..., None]
     gaps = np.abs(at[..., None] - (np.arange(n_pixels) + 0.5))

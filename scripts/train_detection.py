@@ -40,8 +40,8 @@ CONFIG = {
     "test": {"n_tasks": 200, "seed": 12345},
     "choice": {"n_tasks": 20, "seed": 54321},
     "n_shots": [1, 5],
-    "rates": {"sgd": [0.01, 0.02, 0.05, 0.1], "adam": [1e-3, 3e-3]},
-    "steps": {"sgd": [1, 2, 3, 5, 10], "adam": [10, 20, 40]},
+    "rates": {"sgd": [0.01, 0.02, 0.05], "adam": [1e-3, 3e-3]},
+    "steps": {"sgd": [1, 3, 5, 10], "adam": [10, 30]},
     "scales": [[0.7, 0.85, 1.0, 1.2, 1.4], [0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.7]],
     "most_steps": 20,  # as far as MAML is followed
 }
