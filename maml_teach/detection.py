@@ -19,6 +19,7 @@ VARY = 0.7  # strength of the distortion of each glyph, see images.distort
 NOISE = 0.1  # standard deviation
 INK = 0.25  # a pixel with more of the glyph's ink than this belongs to its box
 FOUND = 0.5  # a box that overlaps the true one by more than this has found the glyph
+LEVELS = 63  # steps of ink when scenes are kept as bytes: finer than the noise
 ROOM = 0.9  # least distance of two fields, in their mean sides
 
 
@@ -165,13 +166,13 @@ def corner(boxes, side):
 
 
 def as_bytes(x):
-    """Scenes as bytes: ink from -0.5 to 1.5 in 255 steps, the rest cut off."""
-    return np.round(np.clip((np.asarray(x) + 0.5) / 2, 0, 1) * 255).astype(np.uint8)
+    """Scenes as bytes from 0 to 63: ink from -0.5 to 1.5 in 63 steps, the rest cut off."""
+    return np.round(np.clip((np.asarray(x) + 0.5) / 2, 0, 1) * LEVELS).astype(np.uint8)
 
 
 def from_bytes(x):
     """The scenes that :func:`as_bytes` made, float32."""
-    return (2 * np.asarray(x, np.float32) / 255 - 0.5).astype(np.float32)
+    return (2 * np.asarray(x, np.float32) / LEVELS - 0.5).astype(np.float32)
 
 
 def check_scenes(x, boxes):

@@ -13,6 +13,7 @@ import { slider, statusLine, svgElement } from "./ui.js";
 const AREA = CANVAS ** 2;
 const [MOST_SHOTS, QUERIES, MOST_STEPS] = [5, 4, 20];
 const TRAINED_STEPS = 3;
+const LEVELS = 63; // steps of ink from -0.5 to 1.5 in the bytes that Python sends
 const FOUND = 0.5; // overlap from which on a glyph counts as found
 const SLICE = 6; // milliseconds of adapting between two repaints
 const RANGES = [
@@ -35,7 +36,7 @@ function tasksOf(state) {
   const bytes = new Uint8Array(sent.buffer, sent.byteOffset, sent.byteLength);
   const [boxes, each] = [state.get("boxes"), MOST_SHOTS + QUERIES];
   const sceneOf = (k) => {
-    const values = Float64Array.from(bytes.subarray(k * AREA, (k + 1) * AREA), (byte) => (2 * byte) / 255 - 0.5);
+    const values = Float64Array.from(bytes.subarray(k * AREA, (k + 1) * AREA), (byte) => (2 * byte) / LEVELS - 0.5);
     const ink = Uint8Array.from(values, (value) => 255 * Math.max(0, Math.min(1, value)));
     return { ink, values, box: boxes.slice(4 * k, 4 * k + 4) };
   };
@@ -155,7 +156,7 @@ class QueryPanel {
 const curveOptions = () => ({
   label: "Mean overlap over the four new scenes against inner steps",
   margin: [10, 14, 38, 44],
-  height: (width) => Math.max(190, Math.min(330, Math.round(width * 0.8))),
+  height: (width) => Math.max(190, Math.min(340, Math.round(width * 0.95))),
   x: { min: 0, max: MOST_STEPS, ticks: [0, 3, 5, 10, 15, 20], label: "inner steps" },
   y: { min: 0, max: 1, ticks: [0, 0.25, 0.5, 0.75, 1], label: "mean IoU" },
 });
