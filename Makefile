@@ -75,6 +75,7 @@ artifacts: .venv/installed
 	$(BIN)/python scripts/train_images.py
 	$(BIN)/python scripts/train_language.py
 	$(BIN)/python scripts/train_robot.py
+	$(BIN)/python scripts/train_detection.py
 	$(BIN)/python scripts/train_driving.py
 	$(BIN)/python scripts/measure_claims.py
 

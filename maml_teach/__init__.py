@@ -18,6 +18,8 @@ images_torch    the convolutional network for them, and ProtoNet
 language        names in a hundred languages as tasks, letters as hashed n-grams
 navigation      walks to an unseen goal, adapted by policy gradient
 arm             a robot arm with unknown payload, its motions as tasks
+detection       few-shot detection: scenes of glyphs, boxes, template matching
+detection_torch the detector, its loss, and the boxes that it says
 driving         a car with unknown grip, its drives as tasks, a controller that uses a model
 claims          what the chapter *claims* measures; ``claims_torch``: six kinds of model
 distributed     meta-training on many processes, one all-reduce a step

@@ -17,7 +17,7 @@ from maml_teach.checks import central_difference, check_meta_gradient, relative_
 from maml_teach.mlp import MLP
 from maml_teach.navigation import Goals
 from maml_teach.tasks import Task
-from maml_teach.widgets import FindIt, LiftIt
+from maml_teach.widgets import ReachIt, LiftIt
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 DATA = Path(arm.__file__).parent / "data" / "robot.npz"
@@ -271,11 +271,11 @@ def test_bad_input_is_named():
         LiftIt(np.zeros(3), np.zeros(3))
     nan = np.full(navigation.MODEL.n_params, np.nan)
     with pytest.raises(ValueError, match="joint must be finite"):
-        FindIt(np.zeros(navigation.MODEL.n_params), nan)
+        ReachIt(np.zeros(navigation.MODEL.n_params), nan)
     with pytest.raises(ValueError, match="payload"):
         LiftIt.from_package(payload=9.0)
     with pytest.raises(ValueError, match="goal"):
-        FindIt.from_package(goal=[3.0, 0.0])
+        ReachIt.from_package(goal=[3.0, 0.0])
 
 
 def motion_as_js(motion):

@@ -18,6 +18,7 @@ from maml_teach.widgets import (
     LiftIt,
     MetaLandscape,
     Playground,
+    ReachIt,
     Training,
     TwoLoops,
     WhichLanguageIsThis,
@@ -81,6 +82,7 @@ def test_bundle_refuses_unknown_figures():
         DriveIt.from_package(),
         WhichLanguageIsThis.from_package(),
         FindIt.from_package(),
+        ReachIt.from_package(),
         LiftIt.from_package(),
     ],
 )

@@ -7,6 +7,7 @@ in JupyterLab, and the same module runs on the static pages of the book with no 
 from .arm import LiftIt
 from .base import bundle
 from .claims import OnTrial
+from .detection import FindIt
 from .drawing import DrawIt
 from .driving import DriveIt
 from .family_map import FamilyMap
@@ -14,7 +15,7 @@ from .flip import Case, FlipMistake, Outcome
 from .gradient_gap import GradientGap
 from .landscape import MetaLandscape
 from .language import WhichLanguageIsThis
-from .navigation import FindIt
+from .navigation import ReachIt
 from .playground import Playground
 from .training import Training
 from .two_loops import TwoLoops
@@ -32,6 +33,7 @@ __all__ = [
     "OnTrial",
     "Outcome",
     "Playground",
+    "ReachIt",
     "Training",
     "TwoLoops",
     "WhichLanguageIsThis",

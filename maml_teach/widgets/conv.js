@@ -6,13 +6,15 @@
  * Pictures and activations are flat, pixel by pixel with channels innermost; `theta` is laid out as
  * PyTorch does it, convolution weights as (out, in, row, column).
  *
- * @typedef {{nIn: number, nOut: number, size: number, w: number, scale: number, shift: number}} Conv
- *   `size`: pixels along one side of what comes in; then offsets in theta
- * @typedef {{convs: Conv[], channels: number, nWays: number, w: number, b: number, nParams: number}} ConvNet
+ * What only concerns convolutions is shared with the detector in finder.js.
+ *
+ * @typedef {{nIn: number, nOut: number, size: number, side: number, stride: number, w: number}} Conv
+ *   `size`: pixels along one side of what comes in; `side` of the kernel; offset of the weights
+ * @typedef {Conv & {scale: number, shift: number}} NormedConv offsets of BatchNorm's parameters
+ * @typedef {{convs: NormedConv[], channels: number, nWays: number, w: number, b: number, nParams: number}} ConvNet
  */
 import { addProduct, matrix, transposed } from "./maths.js";
 
-const TAPS = 9;
 const EPSILON = 1e-5; // under BatchNorm's root, as in PyTorch
 const PIXELS = 28;
 
@@ -21,8 +23,8 @@ export function convNet(nWays, channels = 32) {
   const convs = [];
   let [offset, size] = [0, PIXELS];
   for (const nIn of [1, channels, channels, channels]) {
-    const scale = offset + channels * nIn * TAPS;
-    convs.push({ nIn, nOut: channels, size, w: offset, scale, shift: scale + channels });
+    const scale = offset + channels * nIn * 9;
+    convs.push({ nIn, nOut: channels, size, side: 3, stride: 2, w: offset, scale, shift: scale + channels });
     offset = scale + 2 * channels;
     size = Math.ceil(size / 2);
   }
@@ -31,23 +33,27 @@ export function convNet(nWays, channels = 32) {
   return { convs, channels, nWays, w: offset, b, nParams: b + nWays };
 }
 
+/** Pixels along one side of what comes out; zeros around the picture keep the size for stride 1. */
+const sideOut = ({ size, stride }) => Math.ceil(size / stride);
+const patchWidth = ({ nIn, side }) => side * side * nIn;
+
 /** Calls `visit(row of the patch matrix, its first entry, pixel it is taken from)` for each tap. */
-function eachTap({ nIn, size }, n, visit) {
-  const out = Math.ceil(size / 2);
+function eachTap(conv, n, visit) {
+  const { nIn, size, side, stride } = conv;
+  const [out, taps, edge] = [sideOut(conv), side * side, side >> 1];
   for (let image = 0, row = 0; image < n; image++)
     for (let y = 0; y < out; y++)
       for (let x = 0; x < out; x++, row++)
-        for (let tap = 0; tap < TAPS; tap++) {
-          const [from, along] = [2 * y - 1 + Math.floor(tap / 3), 2 * x - 1 + (tap % 3)];
+        for (let tap = 0; tap < taps; tap++) {
+          const [from, along] = [stride * y - edge + Math.floor(tap / side), stride * x - edge + (tap % side)];
           if (from < 0 || along < 0 || from >= size || along >= size) continue;
-          visit((row * TAPS + tap) * nIn, ((image * size + from) * size + along) * nIn);
+          visit((row * taps + tap) * nIn, ((image * size + from) * size + along) * nIn);
         }
 }
 
-/** All 3 x 3 patches with stride 2, one per row. */
+/** All patches that the kernel sees, one per row. */
 function patches(conv, images, n) {
-  const out = Math.ceil(conv.size / 2);
-  const rows = new Float64Array(n * out * out * TAPS * conv.nIn);
+  const rows = new Float64Array(n * sideOut(conv) ** 2 * patchWidth(conv));
   eachTap(conv, n, (to, from) => {
     for (let c = 0; c < conv.nIn; c++) rows[to + c] = images[from + c];
   });
@@ -63,14 +69,38 @@ function gathered(conv, rows, n) {
   return images;
 }
 
-/** The weights as (tap, in) x out: what a row of patches is multiplied with. */
-function weightMatrix({ nIn, nOut, w }, theta) {
-  const out = new Float64Array(TAPS * nIn * nOut);
+/** Calls `visit(entry of theta, row, column)` for each weight as (tap, in) x out. */
+function eachWeight({ nIn, nOut, side, w }, visit) {
+  const taps = side * side;
   for (let j = 0; j < nOut; j++)
     for (let c = 0; c < nIn; c++)
-      for (let tap = 0; tap < TAPS; tap++)
-        out[(tap * nIn + c) * nOut + j] = theta[w + (j * nIn + c) * TAPS + tap];
-  return out;
+      for (let tap = 0; tap < taps; tap++) visit(w + (j * nIn + c) * taps + tap, tap * nIn + c, j);
+}
+
+/**
+ * A convolution of n pictures, without bias, and what its way back needs.
+ * @param {Conv} conv
+ */
+export function convolved(conv, theta, images, n) {
+  const [width, rows] = [patchWidth(conv), patches(conv, images, n)];
+  const weights = new Float64Array(width * conv.nOut);
+  eachWeight(conv, (at, row, column) => (weights[row * conv.nOut + column] = theta[at]));
+  const count = rows.length / width;
+  const z = addProduct(new Float64Array(count * conv.nOut), 0, matrix(rows, width), weights, 0, count, width, conv.nOut);
+  return { conv, weights, rows, z };
+}
+
+/** Back through a convolution: fills `grad`, returns what comes out below. */
+export function convolvedBack({ conv, weights, rows }, received, n, grad) {
+  const { nIn, nOut } = conv;
+  const [width, count] = [patchWidth(conv), received.length / nOut];
+  const outer = addProduct(new Float64Array(width * nOut), 0, transposed(matrix(rows, width)), received, 0, width, count, nOut);
+  eachWeight(conv, (at, row, column) => (grad[at] += outer[row * nOut + column]));
+  if (nIn === 1) return received; // the pictures themselves need no gradient
+  const across = new Float64Array(width * nOut);
+  for (let i = 0; i < width; i++) for (let j = 0; j < nOut; j++) across[j * width + i] = weights[i * nOut + j];
+  const back = addProduct(new Float64Array(count * width), 0, matrix(received, nOut), across, 0, count, nOut, width);
+  return gathered(conv, back, n);
 }
 
 /** z -> (z - mean) / deviation per channel, over all rows; returns 1 / deviation. */
@@ -92,17 +122,14 @@ function convForward(net, theta, images) {
   const layers = [];
   let x = images;
   for (const conv of net.convs) {
-    const weights = weightMatrix(conv, theta);
-    const rows = patches(conv, x, n);
-    const width = TAPS * conv.nIn;
-    const count = rows.length / width;
-    const z = addProduct(new Float64Array(count * conv.nOut), 0, matrix(rows, width), weights, 0, count, width, conv.nOut);
+    const layer = convolved(conv, theta, x, n);
+    const z = layer.z;
     const inverse = standardise(z, conv.nOut);
     x = z.map((value, k) => {
       const c = k % conv.nOut;
       return Math.max(0, theta[conv.scale + c] * value + theta[conv.shift + c]);
     });
-    layers.push({ conv, weights, rows, z, inverse, x });
+    layers.push({ ...layer, inverse, x });
   }
   return { layers, features: x, n };
 }
@@ -163,8 +190,9 @@ export function convGradient(net, theta, images, labels) {
 }
 
 /** Back through ReLU, BatchNorm and the convolution; fills `grad`, returns what comes out below. */
-function layerBack({ conv, weights, rows, z, inverse, x }, theta, received, n, grad) {
-  const { nIn, nOut } = conv;
+function layerBack(layer, theta, received, n, grad) {
+  const { conv, z, inverse, x } = layer;
+  const { nOut } = conv;
   const count = z.length / nOut;
   for (let k = 0; k < z.length; k++) if (x[k] === 0) received[k] = 0;
   for (let c = 0; c < nOut; c++) {
@@ -180,15 +208,5 @@ function layerBack({ conv, weights, rows, z, inverse, x }, theta, received, n, g
       received[k] = factor * (received[k] - sum / count - (z[k] * along) / count);
     }
   }
-  const width = TAPS * nIn;
-  const outer = addProduct(new Float64Array(width * nOut), 0, transposed(matrix(rows, width)), received, 0, width, count, nOut);
-  for (let j = 0; j < nOut; j++)
-    for (let c = 0; c < nIn; c++)
-      for (let tap = 0; tap < TAPS; tap++)
-        grad[conv.w + (j * nIn + c) * TAPS + tap] += outer[(tap * nIn + c) * nOut + j];
-  if (nIn === 1) return received; // the pictures themselves need no gradient
-  const across = new Float64Array(width * nOut);
-  for (let i = 0; i < width; i++) for (let j = 0; j < nOut; j++) across[j * width + i] = weights[i * nOut + j];
-  const back = addProduct(new Float64Array(count * width), 0, matrix(received, nOut), across, 0, count, nOut, width);
-  return gathered(conv, back, n);
+  return convolvedBack(layer, received, n, grad);
 }

@@ -1,5 +1,5 @@
 /**
- * Find it: a policy walks towards a goal that it is not told, learns from how far it stayed away,
+ * Reach it: a policy walks towards a goal that it is not told, learns from how far it stayed away,
  * and walks again. Constants and settings come from `navigation.py`.
  */
 import { network, uniforms } from "./maths.js";
@@ -197,7 +197,7 @@ function render({ model, el }) {
   let noise = { seed: state.get("seed"), rows: allNoise(state.get("seed")) };
 
   const root = element(el, "div", { class: "maml-figure mf-robot", role: "group" });
-  root.setAttribute("aria-label", "Find it: walks towards a goal before and after policy gradient");
+  root.setAttribute("aria-label", "Reach it: walks towards a goal before and after policy gradient");
   const lead = element(root, "div", { class: "mf-lead" });
   slider(lead, state, RANGES[0]);
   const buttons = element(lead, "div", { class: "mf-buttons" });

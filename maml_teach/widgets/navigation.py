@@ -1,4 +1,4 @@
-"""Find it: walks towards a goal that the policy is not told, before and after each update."""
+"""Reach it: walks towards a goal that the policy is not told, before and after each update."""
 
 from importlib import resources
 
@@ -9,7 +9,7 @@ from ..navigation import MODEL
 from .base import Figure, bundle, checked_start, settable
 
 
-class FindIt(Figure):
+class ReachIt(Figure):
     """A goal that the reader moves, and a policy that finds it by policy gradient.
 
     Args:

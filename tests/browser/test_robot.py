@@ -1,4 +1,4 @@
-"""Find it by mouse, finger and keyboard; Lift it moves when asked to. From a file, network cut."""
+"""Reach it by mouse, finger and keyboard; Lift it moves when asked to. From a file, network cut."""
 
 import re
 
@@ -36,7 +36,7 @@ def goal_of(status):
 
 def test_the_goal_is_dragged_and_the_walks_follow(visit):
     seen = visit("file")
-    figure, status = open_figure(seen, "Find it")
+    figure, status = open_figure(seen, "Reach it")
     says(status, "after 1 update")
     before, first = goal_of(status), figure.locator(".mf-walks").first.get_attribute("d")
     drag(seen, figure, -90, 60)
@@ -54,7 +54,7 @@ def test_the_goal_is_dragged_and_the_walks_follow(visit):
 
 def test_keys_move_the_goal(visit):
     seen = visit("file")
-    figure, status = open_figure(seen, "Find it")
+    figure, status = open_figure(seen, "Reach it")
     says(status, "after 1 update")
     before = goal_of(status)
     figure.get_by_role("slider", name="goal").focus()
@@ -65,7 +65,7 @@ def test_keys_move_the_goal(visit):
 
 def test_walks_find_the_goal_after_an_update(visit):
     seen = visit("file")
-    figure, status = open_figure(seen, "Find it")
+    figure, status = open_figure(seen, "Reach it")
     says(status, "after 1 update")
     text = status.inner_text().partition(":")[2].replace("\u2212", "-")
     before, after = re.search(r"(-\d+\.\d) before adapting, (-\d+\.\d) after", text).groups()

@@ -20,6 +20,7 @@ function revive(argument) {
   if (argument?.sizes) return maths.network(argument.sizes, argument.activation);
   if (argument?.tasks) return argument.tasks.map(taskOf);
   if (argument?.conv) return modules.conv.convNet(argument.conv);
+  if (argument?.finder) return modules.finder.finder(argument.finder);
   if (argument?.task) return taskOf(argument.task);
   if (argument?.plain) return argument.plain;
   return isNumbers(argument) ? Float64Array.from(argument) : argument;
@@ -69,6 +70,13 @@ const wrapped = {
     return chances(net, theta, five, asked);
   },
   halvesOf: (bytes) => modules.ngrams.halves(Uint8Array.from(bytes)),
+  overlapsByStep: (net, theta, scenes, boxes, nShots, alpha, nSteps) => {
+    const task = boxes.map((box, k) => ({ values: Float64Array.from(scenes[k]), box: [...box] }));
+    const found = [];
+    const work = modules.detection.adapting(net, theta, task.slice(0, nShots), task.slice(nShots), alpha, found);
+    while (found.length <= nSteps) work.next();
+    return found.map(({ overlaps }) => overlaps);
+  },
   strokeOn: (from, to) => {
     const ink = new Uint8Array(28 * 28);
     modules.drawing.stroke(ink, from, to);

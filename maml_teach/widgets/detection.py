@@ -1,0 +1,70 @@
+"""Find it: a glyph shown one to five times, to be found in another scene."""
+
+from importlib import resources
+
+import numpy as np
+import traitlets
+
+from ..detection import CANVAS, as_bytes, check_scenes, from_bytes
+from .base import Figure, bundle, settable
+
+N_PARAMS = 20_261  # of detection_torch.finder
+MOST_SHOTS, N_QUERIES = 5, 4
+
+
+class FindIt(Figure):
+    """A trained detector that adapts in the page to a few scenes with a box around one glyph.
+
+    Args:
+        theta: MAML start of ``detection_torch.finder``, ``(n_params,)``.
+        scenes: For each task five scenes to adapt on, then four to find the glyph in,
+            ``(n_sets, 9, 48, 48)``.
+        boxes: Centre, width and height of the glyph in each, ``(n_sets, 9, 4)`` in pixels.
+        **settings: First values of ``n_inner_steps``, ``n_shots`` (1 to 5), ``task`` and ``scene``
+            (from 0), and the inner rate ``alpha``.
+
+    Raises:
+        ValueError: If an array has the wrong shape or range, a box leaves the canvas, or a setting
+            is unknown or out of range.
+    """
+
+    _esm = bundle("detection")
+
+    n_inner_steps = traitlets.Int(3, min=0, max=20).tag(**settable())
+    n_shots = traitlets.Int(3, min=1, max=MOST_SHOTS).tag(**settable())
+    task = traitlets.Int(0, min=0).tag(**settable())
+    scene = traitlets.Int(0, min=0).tag(**settable())
+    alpha = traitlets.Float(0.05, min=1e-3, max=0.5).tag(**settable())
+
+    theta = traitlets.Bytes(b"").tag(sync=True)
+    scenes = traitlets.Bytes(b"").tag(sync=True)
+    boxes = traitlets.List(traitlets.Float()).tag(sync=True)
+
+    def __init__(self, theta, scenes, boxes, **settings):
+        theta, scenes, boxes = _checked(theta, scenes, boxes)
+        super().__init__(**settings)
+        self.theta = theta.astype("<f4").tobytes()
+        self.scenes = as_bytes(scenes).tobytes()
+        self.boxes = boxes.ravel().astype(float).tolist()
+
+    @classmethod
+    def from_package(cls, **settings):
+        """The figure with the network and the scenes that the package brings along."""
+        file = resources.files("maml_teach") / "data" / "detection.npz"
+        with resources.as_file(file) as path, np.load(path) as saved:
+            return cls(saved["maml"], from_bytes(saved["scenes"]), saved["boxes"], **settings)
+
+
+def _checked(theta, scenes, boxes):
+    theta, scenes, boxes = np.asarray(theta), np.asarray(scenes), np.asarray(boxes)
+    if theta.shape != (N_PARAMS,):
+        raise ValueError(f"theta has shape {theta.shape}, expected ({N_PARAMS},)")
+    if not np.isfinite(theta).all():
+        raise ValueError("theta must be finite, but holds nan or inf")
+    n_scenes = MOST_SHOTS + N_QUERIES
+    if scenes.ndim != 4 or scenes.shape[1:] != (n_scenes, CANVAS, CANVAS) or len(scenes) == 0:
+        raise ValueError(
+            f"scenes has shape {scenes.shape}, expected (n_sets, {n_scenes}, {CANVAS}, {CANVAS})"
+        )
+    check_scenes(scenes, boxes)
+    return theta, scenes, boxes
