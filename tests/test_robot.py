@@ -17,7 +17,7 @@ from maml_teach.checks import central_difference, check_meta_gradient, relative_
 from maml_teach.mlp import MLP
 from maml_teach.navigation import Goals
 from maml_teach.tasks import Task
-from maml_teach.widgets import ReachIt, LiftIt
+from maml_teach.widgets import LiftIt, ReachIt
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 DATA = Path(arm.__file__).parent / "data" / "robot.npz"

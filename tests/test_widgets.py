@@ -36,6 +36,7 @@ FIGURES = [
     "training",
     "driving",
     "claims",
+    "detection",
     "language",
     "arm_figure",
     "navigation",
