@@ -13,10 +13,11 @@ FIGURE_PAGES = tuple(
         "family",
         "mistakes",
         "images",
+        "detection",
+        "language",
         "robot",
         "driving",
         "claims",
-        "language",
     )
 )
 KEYS = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")

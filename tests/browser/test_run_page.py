@@ -158,7 +158,9 @@ def test_a_tampered_file_is_refused(visit, pyodide):
     assert page.locator("textarea").count() == 0
 
 
-@pytest.mark.parametrize("name", ["code", "derivation", "mistakes"])
+@pytest.mark.parametrize(
+    "name", ["code", "derivation", "mistakes", "engine", "images", "detection", "claims"]
+)
 def test_chapters_with_torch_offer_the_notebook(visit, site, name):
     page = visit("file").open(f"book/{name}.html")
     note = page.locator(".run-page")
