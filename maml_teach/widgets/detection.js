@@ -7,6 +7,7 @@
  */
 import { boxOf, CANVAS, finder, finderGradient, mapsOf, overlapOf } from "./finder.js";
 import { plus } from "./maths.js";
+import { inSlices } from "./slices.js";
 import { button, connect, element, floats, format, oncePerFrame, panel } from "./ui.js";
 import { slider, statusLine, svgElement } from "./ui.js";
 
@@ -15,7 +16,6 @@ const [MOST_SHOTS, QUERIES, MOST_STEPS] = [5, 4, 20];
 const TRAINED_STEPS = 3;
 const LEVELS = 63; // steps of ink from -0.5 to 1.5 in the bytes that Python sends
 const FOUND = 0.5; // overlap from which on a glyph counts as found
-const SLICE = 6; // milliseconds of adapting between two repaints
 const RANGES = [
   { trait: "n_inner_steps", label: "inner steps", min: 0, max: MOST_STEPS, step: 1, digits: 0 },
   { trait: "n_shots", label: "examples K", min: 1, max: MOST_SHOTS, step: 1, digits: 0 },
@@ -205,34 +205,18 @@ function lookLegend(parent) {
   });
 }
 
-/** Adapts a few milliseconds at a time; what was found for a task and K is kept. */
-function seeker(net, theta, alpha, draw) {
+/** Makes the search for a task and K once: what has been found so far, and the work that is left. */
+function searches(net, theta, alpha, tasks) {
   /** @type {Map<string, {found: Found[], work: Generator}>} */
   const kept = new Map();
-  let [timer, current] = [0, /** @type {{found: Found[], work: Generator} | null} */ (null)];
-  const go = () => {
-    const { found, work } = current;
-    const [end, before] = [performance.now() + SLICE, found.length];
-    let busy = true;
-    while (busy && performance.now() < end) busy = !work.next().done;
-    timer = busy ? requestAnimationFrame(go) : 0;
-    if (found.length !== before) draw();
-  };
-  return {
-    /** What has been found so far for this task and number of examples; the rest will follow. */
-    seek(tasks, number, nShots) {
-      const key = `${number} ${nShots}`;
-      if (!kept.has(key)) {
-        const [found, task] = [[], tasks[number]];
-        const work = adapting(net, theta, task.slice(0, nShots), task.slice(MOST_SHOTS), alpha, found);
-        kept.set(key, { found, work });
-      }
-      current = kept.get(key);
-      cancelAnimationFrame(timer);
-      timer = requestAnimationFrame(go);
-      return current.found;
-    },
-    stop: () => cancelAnimationFrame(timer),
+  return (number, nShots) => {
+    const key = `${number} ${nShots}`;
+    if (!kept.has(key)) {
+      const [found, task] = [[], tasks[number]];
+      const work = adapting(net, theta, task.slice(0, nShots), task.slice(MOST_SHOTS), alpha, found);
+      kept.set(key, { found, work });
+    }
+    return kept.get(key);
   };
 }
 
@@ -264,20 +248,22 @@ function render({ model, el }) {
   const redraw = oncePerFrame(() => drawFound());
   const curve = new CurvePanel(grid, redraw);
   const say = statusLine(root);
-  const inner = seeker(finder(), theta, state.get("alpha"), () => drawFound());
+  const search = searches(finder(), theta, state.get("alpha"), tasks);
+  const slices = inSlices(drawFound);
   /** @type {Found[]} */
   let found = [];
   const draw = () => {
     const number = state.get("task") % tasks.length;
-    found = inner.seek(tasks, number, state.get("n_shots"));
+    const now = search(number, state.get("n_shots"));
+    found = now.found;
     examples.draw(tasks[number], state.get("n_shots"));
-    drawFound();
+    slices.start(now.work);
   };
   const start = oncePerFrame(draw);
   state.on(CHOSEN, start);
   draw();
   return () => {
-    inner.stop();
+    slices.stop();
     start.cancel();
     redraw.cancel();
     say.cancel();

@@ -5,6 +5,7 @@
 import { advance, circumstances, DT, lateralError, learned, newDrive } from "./car.js";
 import { transitions, trueCar, WARM_UP } from "./car.js";
 import { adapt, network } from "./maths.js";
+import { inSlices } from "./slices.js";
 import { button, choice, connect, element, floats, format, oncePerFrame, panel } from "./ui.js";
 import { slider, statusLine, svgElement } from "./ui.js";
 
@@ -12,7 +13,6 @@ const ROAD_STEPS = 200; // ten seconds
 const SHOWN_FIRST = 130; // where the cars stand until they are sent off
 const MAX_DATA = 40; // two seconds
 const SHARPEST = 0.0056; // 1/m: at 17 m/s these bends take 55 % of a grip of 0.3
-const SLICE = 3; // milliseconds of driving between two repaints
 const RANGES = [
   { trait: "grip", label: "grip", min: 0.2, max: 1, step: 0.05, digits: 2 },
   { trait: "wind", label: "crosswind, N", min: -1200, max: 1200, step: 100, digits: 0 },
@@ -182,23 +182,12 @@ function driverLegend(parent) {
   });
 }
 
-/** Drives the three cars a few milliseconds at a time, so that the page never waits for them. */
-function chauffeur(advanceAll, draw) {
-  let timer = 0;
-  const go = () => {
-    const end = performance.now() + SLICE;
-    let busy = true;
-    while (busy && performance.now() < end) busy = advanceAll();
-    draw(!busy);
-    timer = busy ? requestAnimationFrame(go) : 0;
-  };
-  return {
-    start() {
-      cancelAnimationFrame(timer);
-      go();
-    },
-    stop: () => cancelAnimationFrame(timer),
-  };
+/** Drives the three cars to the end of the road, step by step. */
+function* driven({ drives, car, curvature }) {
+  while (drives[0].offsets.length < ROAD_STEPS) {
+    for (const one of drives) if (one.offsets.length < ROAD_STEPS) advance(one, car, curvature);
+    yield;
+  }
 }
 
 function render({ model, el }) {
@@ -232,14 +221,11 @@ function render({ model, el }) {
   const road = new RoadPanel(root, redraw);
   const offsets = new OffsetPanel(root, redraw);
   const say = statusLine(root);
-  const wheel = chauffeur(() => {
-    for (const one of view.drives) if (one.offsets.length < ROAD_STEPS) advance(one, view.car, view.curvature);
-    return view.drives[0].offsets.length < ROAD_STEPS;
-  }, draw);
+  const wheel = inSlices(draw);
   const start = oncePerFrame(() => {
     view = prepare(state, net, starts);
     if (!view.finite) view.drives[1].offsets.push(...Array(ROAD_STEPS).fill(NaN));
-    wheel.start();
+    wheel.start(driven(view));
   });
   const halt = () => {
     clearInterval(playing);
@@ -262,7 +248,7 @@ function render({ model, el }) {
   choice(row, state, { trait: "start", label: "trained by", options });
   button(row, "Another road and test drive", () => state.set({ seed: state.get("seed") + 1 }));
   state.on(DRIVEN, start);
-  wheel.start();
+  wheel.start(driven(view));
   return () => {
     halt();
     wheel.stop();
