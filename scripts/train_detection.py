@@ -28,7 +28,7 @@ from maml_teach.train import MetaConfig, load_run, meta_train, resume
 ROOT = Path(__file__).parent.parent
 CONFIG = {
     "made_by": "scripts/train_detection.py",
-    "seeds": [0, 1],
+    "seeds": [0, 1, 2],
     "alpha": 0.05,
     "n_inner_steps": 3,
     "n_tasks": 4,
