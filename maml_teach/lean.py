@@ -40,19 +40,19 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     weights, steps = _weights(model, theta), []
     with np.errstate(over="ignore", invalid="ignore"):  # reported just below
         for _ in range(n_inner_steps):
-            a, delta = _backpropagate(model, weights, x, y)
-            steps.append((weights, a, delta))
+            a, slopes, delta = _backpropagate(model, weights, x, y)
+            steps.append((weights, a, slopes, delta))
             moves = (_outer(p, alpha * q) for p, q in zip(a, delta, strict=False))
             weights = [W - move for W, move in zip(weights, moves, strict=True)]  # (3.2)
-        a, delta = _backpropagate(model, weights, x_query, y_query)  # (3.5)
+        a, _, delta = _backpropagate(model, weights, x_query, y_query)  # (3.5)
         meta_loss = OBJECTIVES[model.objective][0](a[-1], y_query).mean()  # (3.1)
     _check_convergence(np.stack([W.sum(axis=(-2, -1)) for W in weights], -1), alpha, n_inner_steps)
     if not steps:
         together = [_outer_sum(p, q) for p, q in zip(a, delta, strict=False)]
         return meta_loss, _flat(together) / tasks.n_tasks
     v = [_outer(p, q) for p, q in zip(a, delta, strict=False)]
-    for weights, a, delta in reversed(steps[1:]):
-        moves = _hvp(model, weights, a, delta, y, v, alpha, _outer)
+    for step in reversed(steps[1:]):
+        moves = _hvp(model, *step, y, v, alpha, _outer)
         v = [one - move for one, move in zip(v, moves, strict=True)]  # (3.6)
     moves = _hvp(model, *steps[0], y, v, alpha, _outer_sum)
     total = [one.sum(axis=0) - move for one, move in zip(v, moves, strict=True)]
@@ -87,23 +87,23 @@ def _checked_arrays(model, theta, tasks):
 
 
 def _backpropagate(model, weights, x, y):
-    """Inputs ``a`` of all layers, the output last, and errors ``delta`` of all layers."""
+    """Inputs ``a`` of all layers, the output last, with their slopes, and all errors ``delta``."""
     activate, slope, _ = ACTIVATIONS[model.activation]
     a = [_with_ones(x)]
     for W in weights[:-1]:
         a.append(_with_ones(activate(_times(a[-1], W))))  # (3.9)
     a.append(_times(a[-1], weights[-1]))
+    slopes = [None, *(slope(one[..., :-1]) for one in a[1:-1])]
     delta = [OBJECTIVES[model.objective][1](a[-1], y)]  # (3.10)
     for k in reversed(range(1, len(weights))):
         back = _times(delta[0], weights[k][..., :-1, :].mT)
-        delta.insert(0, back * slope(a[k][..., :-1]))  # (3.11)
-    return a, delta
+        delta.insert(0, back * slopes[k])  # (3.11)
+    return a, slopes, delta
 
 
-def _hvp(model, weights, a, delta, y, v, alpha, outer):
+def _hvp(model, weights, a, slopes, delta, y, v, alpha, outer):
     """``alpha H v`` per layer, by the R-operator; ``outer`` says whether tasks are summed."""
-    _, slope, bend = ACTIVATIONS[model.activation]
-    slopes = [None, *(slope(one[..., :-1]) for one in a[1:-1])]
+    bend = ACTIVATIONS[model.activation][2]
     r_a, r_z = [None], [_times(a[0], v[0])]
     for k in range(1, len(weights)):
         r_a.append(slopes[k] * r_z[-1])

@@ -93,7 +93,10 @@ def _check_array(name, array):
 
 
 def _is_integer(array):
-    return str(array.dtype).removeprefix("torch.").startswith(("int", "uint"))
+    kind = getattr(array.dtype, "kind", None)
+    if kind is not None:  # NumPy
+        return kind in ("i", "u")
+    return not array.dtype.is_floating_point and "int" in str(array.dtype)
 
 
 def _leading_axes(y):
