@@ -196,8 +196,9 @@ class Swings:
     def of(self, arms, rng, n_shots, n_queries):
         """Motions of these ``arms``."""
         check_counts(n_shots=n_shots, n_queries=n_queries)
+        measured_at = np.arange(n_shots) / RATE
         parts = []
-        for times in (np.arange(n_shots) / RATE, np.linspace(0, self.seconds, n_queries)):
+        for times in (measured_at, np.linspace(0, self.seconds, n_queries)):
             motion = sample_motion(rng, len(arms))
             noise = rng.standard_normal((len(arms), len(times), 2))
             parts += measured(arms, motion, times, noise)

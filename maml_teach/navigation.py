@@ -107,7 +107,7 @@ def surrogate(states, actions, advantage):
     Returns:
         States ``(n_tasks, n_walks * n_steps, 2)``, and actions with weights ``(..., 3)``.
     """
-    # the mean over both entries of an action halves what is summed in a log-probability
+    # a mean over the two entries of an action is half the sum in a log-probability
     weight = advantage[..., None] / SPREAD**2
     y = np.concatenate([actions, weight], axis=-1)
     return states.reshape(len(states), -1, 2), y.reshape(len(states), -1, 3)
@@ -155,8 +155,10 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
         raise ValueError(f"n_inner_steps must be 1 here, got {n_inner_steps!r}")
     x, y, _ = experience(model, theta, tasks.x_support, tasks.y_support)
     theta_prime = update(model, theta, x, y, alpha)
-    x_query, y_query, returns = experience(model, theta_prime, tasks.x_query, tasks.y_query)
-    _, gradient = lean.maml_gradient(model, theta, Task(x, y, x_query, y_query), alpha=alpha)
+    walked = experience(model, theta_prime, tasks.x_query, tasks.y_query)
+    x_query, y_query, returns = walked
+    both = Task(x, y, x_query, y_query)
+    _, gradient = lean.maml_gradient(model, theta, both, alpha=alpha)
     return -returns.mean(), gradient
 
 
