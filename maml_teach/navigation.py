@@ -107,7 +107,7 @@ def surrogate(states, actions, advantage):
     Returns:
         States ``(n_tasks, n_walks * n_steps, 2)``, and actions with weights ``(..., 3)``.
     """
-    # a mean over the two entries of an action is half the sum in a log-probability
+    # a log-probability sums over both entries of an action; the loss takes their mean
     weight = advantage[..., None] / SPREAD**2
     y = np.concatenate([actions, weight], axis=-1)
     return states.reshape(len(states), -1, 2), y.reshape(len(states), -1, 3)

@@ -31,7 +31,7 @@ class LiftIt(Figure):
     seconds = traitlets.Float(1.0, min=0.25, max=2.0).tag(**settable())
     n_inner_steps = traitlets.Int(3, min=0, max=20).tag(**settable())
     start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
-    seed = traitlets.Int(3, min=0).tag(**settable())
+    seed = traitlets.Int(2, min=0).tag(**settable())
     alpha_maml = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
     alpha_joint = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
 

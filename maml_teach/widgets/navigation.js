@@ -161,7 +161,7 @@ function describeWalks({ goal, alpha, later, nWalks, nUpdates }, rounds) {
   const first = `${place}: ${walks} ${format(returns[0], 1)} before adapting`;
   const rates = `α = ${format(alpha, 3)}${later < 1 && nUpdates > 1 ? ", then a fifth of it" : ""}`;
   const rest = returns.slice(1).map((value) => format(value, 1)).join(", ");
-  const after = nUpdates ? `, ${rest} after ${nUpdates === 1 ? "1 update" : `updates 1 to ${nUpdates}`} (${rates})` : "";
+  const after = nUpdates ? `, ${rest} after ${nUpdates === 1 ? "1 update" : `updates 1 ${nUpdates === 2 ? "and" : "to"} ${nUpdates}`} (${rates})` : "";
   return `${first}${after}; straight to the goal ${format(straightReturn(goal), 1)}.`;
 }
 

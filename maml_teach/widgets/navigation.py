@@ -30,10 +30,10 @@ class ReachIt(Figure):
         **settable()
     )
     alpha = traitlets.Float(0.1, min=0.01, max=1.0).tag(**settable())
-    n_inner_steps = traitlets.Int(1, min=0, max=5).tag(**settable())
+    n_inner_steps = traitlets.Int(2, min=0, max=5).tag(**settable())
     n_walks = traitlets.Int(20, min=1, max=40).tag(**settable())
     start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
-    later = traitlets.Enum(["same", "fifth"], "same").tag(**settable())
+    later = traitlets.Enum(["same", "fifth"], "fifth").tag(**settable())
     seed = traitlets.Int(1, min=0).tag(**settable())
 
     sizes = traitlets.List(traitlets.Int(), list(MODEL.sizes)).tag(sync=True)

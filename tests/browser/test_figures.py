@@ -115,7 +115,8 @@ def check_slider(page, figure, slider, where):
 
 
 def test_sliders_move_the_figure(visit, page_path):
-    seen = visit("http")
+    """From a file, with the network cut: the least that a reader may have."""
+    seen = visit("file")
     page = seen.open(page_path)
     for number, figure in enumerate(figures_of(page), start=1):
         for slider in usable_sliders(figure):
