@@ -11,6 +11,7 @@ import { HORIZON_OF_WALK, landed, meanReturn, newWalks, stepWalks, straightRetur
 const MAX_UPDATES = 5;
 const MAX_WALKS = 40;
 const EDGE = 0.95; // half the side of the plane that is shown
+const FARTHEST = 0.9; // where the goal can be dragged to, along each axis
 const SQUARE = 0.5; // half the side of the square that training drew goals from
 const RANGES = [
   { trait: "n_inner_steps", label: "inner steps", min: 0, max: MAX_UPDATES, step: 1, digits: 0 },
@@ -214,7 +215,8 @@ function render({ model, el }) {
     if (done) say(describeWalks(now, rounds));
   };
   const redraw = oncePerFrame(() => draw(false));
-  const plane = new PlanePanel(grid, redraw, (goal) => state.set({ goal }));
+  const plane = new PlanePanel(grid, redraw, (at) =>
+    state.set({ goal: at.map((value) => Math.max(-FARTHEST, Math.min(FARTHEST, value))) }));
   const returns = new ReturnPanel(grid, redraw);
   const say = statusLine(root);
   const work = inSlices(draw);

@@ -26,7 +26,7 @@ class ReachIt(Figure):
 
     _esm = bundle("navigation")
 
-    goal = traitlets.List(traitlets.Float(min=-0.9, max=0.9), [0.35, 0.3], minlen=2, maxlen=2).tag(
+    goal = traitlets.List(traitlets.Float(min=-0.9, max=0.9), [-0.3, -0.4], minlen=2, maxlen=2).tag(
         **settable()
     )
     alpha = traitlets.Float(0.1, min=0.01, max=1.0).tag(**settable())

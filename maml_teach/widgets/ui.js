@@ -11,10 +11,13 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const JUPYTER_KEYS = { "data-lm-suppress-shortcuts": "true" }; // or JupyterLab takes the arrow keys
-let nIds = 0;
 
+/** Counted for the whole page: each figure on it has a copy of this module of its own. */
 export function uniqueId(stem) {
-  return `mf-${stem}-${++nIds}`;
+  /** @type {{mamlFigureIds?: number}} */
+  const page = globalThis;
+  page.mamlFigureIds = (page.mamlFigureIds ?? 0) + 1;
+  return `mf-${stem}-${page.mamlFigureIds}`;
 }
 
 /**

@@ -39,10 +39,10 @@ def test_the_goal_is_dragged_and_the_walks_follow(visit):
     figure, status = open_figure(seen, "Reach it")
     says(status, "after updates 1 and 2")
     before, first = goal_of(status), figure.locator(".mf-walks").first.get_attribute("d")
-    drag(seen, figure, -90, 60)
+    drag(seen, figure, 90, -60)
     seen.page.wait_for_timeout(1500)
     after = goal_of(status)
-    assert after[0] < before[0] - 0.1 and after[1] < before[1] - 0.1
+    assert after[0] > before[0] + 0.1 and after[1] > before[1] + 0.1
     says(status, "after updates 1 and 2")
     # Before adapting nobody knows the goal: those walks are as they were.
     assert figure.locator(".mf-walks").first.get_attribute("d") == first
