@@ -14,8 +14,7 @@ const JUPYTER_KEYS = { "data-lm-suppress-shortcuts": "true" }; // or JupyterLab 
 
 /** Counted for the whole page: each figure on it has a copy of this module of its own. */
 export function uniqueId(stem) {
-  /** @type {{mamlFigureIds?: number}} */
-  const page = globalThis;
+  const page = /** @type {{mamlFigureIds?: number}} */ (/** @type {unknown} */ (globalThis));
   page.mamlFigureIds = (page.mamlFigureIds ?? 0) + 1;
   return `mf-${stem}-${page.mamlFigureIds}`;
 }
