@@ -20,7 +20,7 @@ const STEPS = { trait: "n_inner_steps", label: "inner steps", min: 0, max: MAX_S
 const DRAWN = ["amplitude", "phase", "n_shots", "alpha", "region", "seed", "points", "n_inner_steps"];
 
 const grid = (n) => Float64Array.from({ length: n }, (_, k) => -5 + (10 * k) / (n - 1));
-const CURVE_X = grid(121);
+const CURVE_X = grid(101);
 const JUDGED_X = grid(51); // the whole curve, not only the points shown
 
 /** The starts as Python sent them: names, and one float32 block of all parameters. */

@@ -1,6 +1,6 @@
 /** Work for several frames, done a few milliseconds at a time so that the page never waits. */
 
-const SLICE = 3; // milliseconds between two repaints
+const SLICE = 2; // milliseconds between two repaints
 
 /**
  * Runs a generator step by step; a new one takes the place of one that is not finished.
