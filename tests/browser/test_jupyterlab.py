@@ -95,6 +95,7 @@ def test_kernel_and_slider_see_each_other(browser, lab, kernel):
     address, runtime = lab
     page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
     page.goto(f"{address}/lab/tree/figure.ipynb")
+    page.get_by_text("| Idle").first.wait_for(timeout=60_000)  # before, a cell would not run
     page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click(timeout=60_000)
     page.keyboard.press("Shift+Enter")
     page.locator(".maml-figure").wait_for(timeout=60_000)
@@ -108,7 +109,7 @@ def test_kernel_and_slider_see_each_other(browser, lab, kernel):
     shown = float(slider.input_value())
     assert shown > 0.1
     wait_until(lambda: float(evaluate(client, "figure.alpha")) == pytest.approx(shown), 20)
-    assert spoken.inner_text() != before
+    wait_until(lambda: spoken.inner_text() != before, 20)  # read-outs may wait for a pause
 
     client.execute_interactive("figure.alpha = 0.3", timeout=30)
     wait_until(lambda: float(slider.input_value()) == pytest.approx(0.3), 20)
