@@ -4,9 +4,12 @@ Every rank draws the same meta-batch from the same generator, differentiates its
 the all-reduce holds the same meta-gradient as all others. So every rank walks the same path as a
 single process, and a checkpoint written by one serves all. Start with ``torchrun``::
 
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
     torchrun --standalone --nproc-per-node 4 --max-restarts 3 train.py
 
-with, in ``train.py``::
+The variable gives each attempt its own list of addresses. Without it a restarted rank may read the
+address of a dead one and wait for it (https://github.com/pytorch/pytorch/issues/135712). The
+program ``train.py`` has::
 
     rank, device = distributed.start()
     gradient = distributed.shared(maml_torch.maml_gradient)
@@ -26,10 +29,17 @@ def start():
         ``(rank, device)``: this process's number, and the device it is to keep ``theta`` on.
 
     Raises:
-        ValueError: If the process was not started by ``torchrun``.
+        ValueError: If the process was not started by ``torchrun``, or by one that restarts ranks
+            and has all attempts share one list of addresses.
     """
     if "RANK" not in os.environ:
         raise ValueError("RANK is not set: start this program with torchrun")
+    may_restart = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
+    if may_restart and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise ValueError(
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE is not set: torchrun with --max-restarts needs it"
+            " to be 1, or a restarted rank may wait for a dead one"
+        )
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))

@@ -18,7 +18,8 @@ from maml_teach.tasks import Sinusoids
 from maml_teach.train import MetaConfig, meta_train
 
 PROGRAM = Path(programs.__file__)
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1"]
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available() or not hasattr(os, "fork"),
@@ -32,10 +33,13 @@ def free_port():
         return str(listener.getsockname()[1])
 
 
+def run(command, environment=ENVIRONMENT):
+    command = [sys.executable, *command]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+
+
 def start(command):
-    done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, timeout=120, env=ENVIRONMENT
-    )
+    done = run(command)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
 
@@ -80,8 +84,7 @@ def test_divergence_on_one_rank_stops_all(groups, n_ranks):
 
 
 def test_a_killed_rank_costs_the_steps_since_the_checkpoint(tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    log = start([*launcher, "--max-restarts=3", str(PROGRAM), "train", str(tmp_path)])
+    log = start([*TORCHRUN, str(PROGRAM), "train", str(tmp_path)])
     at_checkpoint = (programs.KILLED_AT - 1) // programs.EVERY * programs.EVERY
     resumed = {int(step) for step in re.findall(r"goes on from step (\d+)", log)}
     assert len(resumed) == 1
@@ -116,3 +119,10 @@ def test_a_program_started_without_torchrun_is_told(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(ValueError, match="start this program with torchrun"):
         distributed.start()
+
+
+def test_restarts_that_could_wait_for_a_dead_rank_are_refused(tmp_path):
+    shared = ENVIRONMENT | {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "0"}
+    done = run([*TORCHRUN, str(PROGRAM), "train", str(tmp_path)], shared)
+    assert done.returncode != 0
+    assert "ValueError: TORCH_DISABLE_SHARE_RDZV_TCP_STORE is not set" in done.stderr
