@@ -36,7 +36,7 @@ CONFIG = {
     "n_queries": 5,
     "longest": 5.0,  # a longer meta-gradient is cut to this length
     "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
-    "n_meta_steps": {"maml": 2400, "joint": 1500},
+    "n_meta_steps": {"maml": 6000, "joint": 1500},
     "test": {"n_tasks": 200, "seed": 12345},
     "choice": {"n_tasks": 20, "seed": 54321},
     "n_shots": [1, 5],

@@ -1,15 +1,12 @@
 """Lift it: an arm follows a motion with the network as trained, adapted, and with the true arm."""
 
-from importlib import resources
-
-import numpy as np
 import traitlets
 
 from ..arm import MODEL
-from .base import Figure, bundle, checked_start, settable
+from .base import TwoStarts, bundle, settable
 
 
-class LiftIt(Figure):
+class LiftIt(TwoStarts):
     """An arm whose payload and friction are the reader's, moved by a network's torques.
 
     Args:
@@ -25,29 +22,12 @@ class LiftIt(Figure):
     """
 
     _esm = bundle("arm_figure")
+    network, kept = MODEL, ("robot.npz", "arm maml", "arm joint")
 
     payload = traitlets.Float(1.8, min=0.0, max=4.0).tag(**settable())
     friction = traitlets.Float(0.5, min=0.0, max=1.0).tag(**settable())
     seconds = traitlets.Float(1.0, min=0.25, max=2.0).tag(**settable())
     n_inner_steps = traitlets.Int(3, min=0, max=20).tag(**settable())
-    start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
     seed = traitlets.Int(2, min=0).tag(**settable())
     alpha_maml = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
     alpha_joint = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
-
-    sizes = traitlets.List(traitlets.Int(), list(MODEL.sizes)).tag(sync=True)
-    maml = traitlets.Bytes(b"").tag(sync=True)
-    joint = traitlets.Bytes(b"").tag(sync=True)
-
-    def __init__(self, maml, joint, **settings):
-        given = {"maml": maml, "joint": joint}
-        thetas = {name: checked_start(name, it, MODEL.n_params) for name, it in given.items()}
-        super().__init__(**settings)
-        self.maml, self.joint = (theta.astype("<f4").tobytes() for theta in thetas.values())
-
-    @classmethod
-    def from_package(cls, **settings):
-        """The figure with the networks that the package brings along."""
-        file = resources.files("maml_teach") / "data" / "robot.npz"
-        with resources.as_file(file) as path, np.load(path) as saved:
-            return cls(saved["arm maml"], saved["arm joint"], **settings)

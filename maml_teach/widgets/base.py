@@ -1,6 +1,7 @@
 """What the figures share: how a front end is put together, and how bad settings are refused."""
 
 import re
+from importlib import resources
 from pathlib import Path
 
 import anywidget
@@ -84,3 +85,44 @@ def checked_start(name, theta, n_params):
     if not np.isfinite(theta).all():
         raise ValueError(f"{name} must be finite, but holds nan or inf")
     return theta
+
+
+class TwoStarts(Figure):
+    """A figure with two starts to choose from: MAML's, and one trained on all tasks at once.
+
+    A subclass says which ``network`` the starts are for, and where the package keeps them:
+    ``kept`` is the name of the file in ``maml_teach/data`` and the names of the two in it.
+
+    Args:
+        maml: MAML start, ``(n_params,)`` of ``network``.
+        joint: Start trained on all tasks at once, ``(n_params,)``.
+        **settings: First values of the traits that the subclass lists.
+
+    Raises:
+        ValueError: If a start has the wrong shape or is not finite, or a setting is unknown or
+            out of range.
+    """
+
+    network, kept = None, None
+
+    start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
+    sizes = traitlets.List(traitlets.Int()).tag(sync=True)
+    maml = traitlets.Bytes(b"").tag(sync=True)
+    joint = traitlets.Bytes(b"").tag(sync=True)
+
+    def __init__(self, maml, joint, **settings):
+        starts = [
+            checked_start(name, theta, self.network.n_params)
+            for name, theta in (("maml", maml), ("joint", joint))
+        ]
+        super().__init__(**settings)
+        self.sizes = list(self.network.sizes)
+        self.maml, self.joint = (theta.astype("<f4").tobytes() for theta in starts)
+
+    @classmethod
+    def from_package(cls, **settings):
+        """The figure with the networks that the package brings along."""
+        name, *keys = cls.kept
+        file = resources.files("maml_teach") / "data" / name
+        with resources.as_file(file) as path, np.load(path) as saved:
+            return cls(*(saved[key] for key in keys), **settings)

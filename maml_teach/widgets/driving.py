@@ -1,15 +1,12 @@
 """Drive it: the same road with the network as trained, adapted, and with the true physics."""
 
-from importlib import resources
-
-import numpy as np
 import traitlets
 
 from ..driving import MODEL
-from .base import Figure, bundle, checked_start, settable
+from .base import TwoStarts, bundle, settable
 
 
-class DriveIt(Figure):
+class DriveIt(TwoStarts):
     """A car whose grip, wind and steering are the reader's, steered by a network.
 
     Args:
@@ -25,30 +22,13 @@ class DriveIt(Figure):
     """
 
     _esm = bundle("driving")
+    network, kept = MODEL, ("driving.npz", "maml", "joint")
 
     grip = traitlets.Float(0.6, min=0.2, max=1.0).tag(**settable())
     wind = traitlets.Float(800.0, min=-1200.0, max=1200.0).tag(**settable())
     pull = traitlets.Float(-1.2, min=-1.7, max=1.7).tag(**settable())
     seconds = traitlets.Float(1.0, min=0.25, max=2.0).tag(**settable())
     n_inner_steps = traitlets.Int(3, min=0, max=20).tag(**settable())
-    start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
     seed = traitlets.Int(3, min=0).tag(**settable())
     alpha_maml = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
     alpha_joint = traitlets.Float(0.05, min=1e-4, max=1.0).tag(**settable())
-
-    sizes = traitlets.List(traitlets.Int(), list(MODEL.sizes)).tag(sync=True)
-    maml = traitlets.Bytes(b"").tag(sync=True)
-    joint = traitlets.Bytes(b"").tag(sync=True)
-
-    def __init__(self, maml, joint, **settings):
-        given = {"maml": maml, "joint": joint}
-        thetas = {name: checked_start(name, it, MODEL.n_params) for name, it in given.items()}
-        super().__init__(**settings)
-        self.maml, self.joint = (theta.astype("<f4").tobytes() for theta in thetas.values())
-
-    @classmethod
-    def from_package(cls, **settings):
-        """The figure with the networks that the package brings along."""
-        file = resources.files("maml_teach") / "data" / "driving.npz"
-        with resources.as_file(file) as path, np.load(path) as saved:
-            return cls(saved["maml"], saved["joint"], **settings)

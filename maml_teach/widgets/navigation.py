@@ -1,15 +1,12 @@
 """Reach it: walks towards a goal that the policy is not told, before and after each update."""
 
-from importlib import resources
-
-import numpy as np
 import traitlets
 
 from ..navigation import MODEL
-from .base import Figure, bundle, checked_start, settable
+from .base import TwoStarts, bundle, settable
 
 
-class ReachIt(Figure):
+class ReachIt(TwoStarts):
     """A goal that the reader moves, and a policy that finds it by policy gradient.
 
     Args:
@@ -25,6 +22,7 @@ class ReachIt(Figure):
     """
 
     _esm = bundle("navigation")
+    network, kept = MODEL, ("robot.npz", "policy maml", "policy joint")
 
     goal = traitlets.List(traitlets.Float(min=-0.9, max=0.9), [-0.3, -0.4], minlen=2, maxlen=2).tag(
         **settable()
@@ -32,23 +30,5 @@ class ReachIt(Figure):
     alpha = traitlets.Float(0.1, min=0.01, max=1.0).tag(**settable())
     n_inner_steps = traitlets.Int(2, min=0, max=5).tag(**settable())
     n_walks = traitlets.Int(20, min=1, max=40).tag(**settable())
-    start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
     later = traitlets.Enum(["same", "fifth"], "fifth").tag(**settable())
     seed = traitlets.Int(1, min=0).tag(**settable())
-
-    sizes = traitlets.List(traitlets.Int(), list(MODEL.sizes)).tag(sync=True)
-    maml = traitlets.Bytes(b"").tag(sync=True)
-    joint = traitlets.Bytes(b"").tag(sync=True)
-
-    def __init__(self, maml, joint, **settings):
-        given = {"maml": maml, "joint": joint}
-        thetas = {name: checked_start(name, it, MODEL.n_params) for name, it in given.items()}
-        super().__init__(**settings)
-        self.maml, self.joint = (theta.astype("<f4").tobytes() for theta in thetas.values())
-
-    @classmethod
-    def from_package(cls, **settings):
-        """The figure with the policies that the package brings along."""
-        file = resources.files("maml_teach") / "data" / "robot.npz"
-        with resources.as_file(file) as path, np.load(path) as saved:
-            return cls(saved["policy maml"], saved["policy joint"], **settings)
