@@ -3,27 +3,32 @@
 const SLICE = 2; // milliseconds between two repaints
 
 /**
- * Runs a generator step by step; a new one takes the place of one that is not finished.
+ * Runs a generator step by step; a new one takes the place of one that is not finished. The first
+ * slice comes at once, the others each after a repaint, so that none holds up the picture.
  * @param {(done: boolean) => void} draw called after each slice
  */
 export function inSlices(draw) {
   /** @type {Iterator<void>} */
   let work = [][Symbol.iterator]();
-  let timer = 0;
+  let [frame, pause] = [0, 0];
+  const stop = () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(pause);
+  };
   const go = () => {
     const end = performance.now() + SLICE;
     let done = false;
     while (!done && performance.now() < end) done = work.next().done ?? false;
-    timer = done ? 0 : requestAnimationFrame(go);
     draw(done);
+    if (!done) frame = requestAnimationFrame(() => (pause = setTimeout(go)));
   };
   return {
     /** @param {Iterator<void>} next */
     start(next) {
-      cancelAnimationFrame(timer);
+      stop();
       work = next;
       go();
     },
-    stop: () => cancelAnimationFrame(timer),
+    stop,
   };
 }

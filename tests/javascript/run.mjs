@@ -113,14 +113,24 @@ function walked(net, theta, noise, goal) {
   return walks;
 }
 
-/** Work that is replaced after its first slice, with frames and a clock that go on at our word. */
+/**
+ * Work that is replaced when it waits for a frame, and again when it waits for the repaint after
+ * it; frames, timers and a clock go on at our word.
+ */
 function slicedWork() {
-  const [frames, seen] = [new Map(), { first: 0, second: 0, done: [] }];
+  const [waiting, seen] = [new Map(), { first: 0, second: 0, third: 0, done: [] }];
   let [clock, id] = [0, 0];
-  const real = performance.now;
+  const real = { now: performance.now, setTimeout, clearTimeout };
   performance.now = () => (clock += 1);
-  globalThis.requestAnimationFrame = (run) => frames.set(++id, run) && id;
-  globalThis.cancelAnimationFrame = (which) => frames.delete(which);
+  const ask = (run) => waiting.set(++id, run) && id;
+  const forget = (which) => waiting.delete(which);
+  Object.assign(globalThis, { requestAnimationFrame: ask, setTimeout: ask });
+  Object.assign(globalThis, { cancelAnimationFrame: forget, clearTimeout: forget });
+  const goOn = () => {
+    const [[which, run]] = waiting;
+    forget(which);
+    run();
+  };
   const slices = modules.slices.inSlices((done) => seen.done.push(done));
   function* count(name, n) {
     for (let k = 0; k < n; k++) {
@@ -129,13 +139,12 @@ function slicedWork() {
     }
   }
   slices.start(count("first", 400));
-  slices.start(count("second", 20));
-  while (frames.size) {
-    const [[which, run]] = frames;
-    frames.delete(which);
-    run();
-  }
-  performance.now = real;
+  slices.start(count("second", 400));
+  goOn(); // the frame: the rest waits for its repaint
+  slices.start(count("third", 20));
+  while (waiting.size) goOn();
+  performance.now = real.now;
+  Object.assign(globalThis, { setTimeout: real.setTimeout, clearTimeout: real.clearTimeout });
   return seen;
 }
 
