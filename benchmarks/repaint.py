@@ -1,8 +1,9 @@
 """From a slider's input to the repainted figure: milliseconds, for every slider of the built site.
 
-Run ``python benchmarks/repaint.py [SITE]`` after ``make build``; it needs Playwright and Chromium.
-Each slider is moved 40 times to and fro, at any moment between two frames. Shown are the median
-and the 95th percentile of the time until the frame with the new drawing has been painted.
+Run ``python benchmarks/repaint.py [SITE [CHAPTER]]`` after ``make build``; it needs Chromium.
+Each slider is moved 40 times to and fro, at any moment between two frames, those of a training
+also while it runs. Shown are the median, the 95th percentile and the longest of the times until
+the frame with the new drawing has been painted. A name after the site picks chapters by it.
 """
 
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 SITE = Path(sys.argv[1] if len(sys.argv) > 1 else "_build/html").resolve()
+CHAPTER = sys.argv[2] if len(sys.argv) > 2 else "*"
 N_MOVES = 40
 # What is posted in a frame's callback is delivered after that frame has been painted.
 MOVE = """async ([bar, n]) => {
@@ -37,13 +39,17 @@ NAME = "(bar) => bar.labels[0]?.textContent ?? bar.getAttribute('aria-label')"
 
 
 def sliders(page):
-    """Name and handle of every slider of a page."""
+    """Name and handle of every slider of a page; those of a training come again while it runs."""
     for figure in page.locator(".figure-mount").all():
         figure.scroll_into_view_if_needed()
         page.wait_for_timeout(1000)
-        caption = figure.locator(".figure-caption").inner_text()
-        for bar in figure.locator("input[type=range]:visible").all():
-            yield f"{caption.split(':')[0]}: {bar.evaluate(NAME)}", bar
+        title = figure.locator(".figure-caption").inner_text().split(":")[0]
+        bars = figure.locator("input[type=range]:visible").all()
+        yield from ((f"{title}: {bar.evaluate(NAME)}", bar) for bar in bars)
+        start = figure.get_by_role("button", name="▶ Start")
+        if start.count():
+            start.click()
+            yield from ((f"{title}, running: {bar.evaluate(NAME)}", bar) for bar in bars)
 
 
 def main():
@@ -53,13 +59,14 @@ def main():
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        for chapter in sorted((SITE / "book").glob("*.html")):
+        for chapter in sorted((SITE / "book").glob(f"{CHAPTER}.html")):
             page.goto(chapter.as_uri())
             for name, bar in sliders(page):
                 bar.scroll_into_view_if_needed()
                 times = page.evaluate(MOVE, [bar.element_handle(), N_MOVES])
-                median, late = times[N_MOVES // 2], times[int(0.95 * N_MOVES)]
-                print(f"{chapter.stem:12} {median:5.1f} {late:6.1f}  {name}", flush=True)
+                shown = times[N_MOVES // 2], times[int(0.95 * N_MOVES)], times[-1]
+                figures = " ".join(f"{value:6.1f}" for value in shown)
+                print(f"{chapter.stem:12} {figures}  {name}", flush=True)
 
 
 if __name__ == "__main__":

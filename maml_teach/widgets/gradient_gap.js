@@ -109,7 +109,7 @@ class Dial {
   }
 
   draw({ now, chosen, alphas }) {
-    this.drawFace();
+    if (this.faceWidth !== this.plot.widthOf) this.drawFace(); // it depends on nothing else
     const diverged = now.nDiverged > 0;
     for (const hand of this.hands) {
       for (const node of [hand.group, hand.words]) node.setAttribute("visibility", diverged ? "hidden" : "visible");
@@ -126,6 +126,7 @@ class Dial {
   }
 
   drawFace() {
+    this.faceWidth = this.plot.widthOf;
     const [unit, rim, middle] = this.circles;
     const circle = (radius) => `${this.plot.line(arc(-180, 180, radius, 1))}Z`;
     unit.setAttribute("d", circle(1));
