@@ -1,7 +1,7 @@
 """From a slider's input to the repainted figure: milliseconds, for every slider of the built site.
 
 Run ``python benchmarks/repaint.py [SITE [CHAPTER]]`` after ``make build``; it needs Chromium.
-Each slider is moved 40 times to and fro, at any moment between two frames, those of a training
+Each slider is moved 100 times to and fro, at any moment between two frames, those of a training
 also while it runs. Shown are the median, the 95th percentile and the longest of the times until
 the frame with the new drawing has been painted. A name after the site picks chapters by it.
 """
@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 SITE = Path(sys.argv[1] if len(sys.argv) > 1 else "_build/html").resolve()
 CHAPTER = sys.argv[2] if len(sys.argv) > 2 else "*"
-N_MOVES = 40
+N_MOVES = 100
 # What is posted in a frame's callback is delivered after that frame has been painted.
 MOVE = """async ([bar, n]) => {
   const painted = () => new Promise((done) => requestAnimationFrame(() => {

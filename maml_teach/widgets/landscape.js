@@ -139,7 +139,7 @@ class Landscape {
     this.ground.setAttribute("d", plot.line([[-REACH, 0], [REACH, 0]]));
     this.plumb.setAttribute("d", plot.line([[view.theta, LANES.at(-1)], [view.theta, drawable(view.value)]]));
     this.joint.setAttribute("d", plot.line(sampled(F(still), ends, 160)));
-    this.objective.setAttribute("d", plot.line(sampled(F(view.inner), ends, 480)));
+    this.objective.setAttribute("d", plot.line(sampled(F(view.inner), ends, 320)));
     this.tasks.forEach((task, k) => this.drawTask(task, view, k));
     this.drawSpot(view);
     this.drawMark(this.marks.best, view.best);
@@ -281,7 +281,7 @@ class Arrivals {
     const probe = { curvature: 1, centre: 0, power: view.power };
     const K = view.inner.nInnerSteps;
     const slope = (x) => arrival(probe, 1, { alpha: x / one, nInnerSteps: K });
-    this.curve.setAttribute("d", plot.line(sampled(slope, [0, plot.x.max], 300)));
+    this.curve.setAttribute("d", plot.line(sampled(slope, [0, plot.x.max], 200)));
     const upright = (x) => `M${plot.px(x)} ${plot.box.top}v${plot.box.height}`;
     this.lines.setAttribute("d", upright(one) + upright(2 * one));
     this.ground.setAttribute("d", plot.line([[0, 0], [plot.x.max, 0]]));

@@ -7,6 +7,7 @@
 import { network, predict } from "./maths.js";
 import { features, halves, languageStep, nearestCentroid } from "./ngrams.js";
 import { readWords, softmaxRows, stacked } from "./ngrams.js";
+import { inSlices } from "./slices.js";
 import { button, connect, element, oncePerFrame, slider, statusLine } from "./ui.js";
 import { svgElement, uniqueId } from "./ui.js";
 
@@ -66,13 +67,19 @@ function remembered() {
   };
 }
 
-/** theta after 0, 1, ... steps on a support set; a path is walked as far as it is asked for. */
+/**
+ * theta after 0, 1, ... steps on a support set; a path is walked as far as it is asked for, and
+ * yields before every step, so that the page can repaint.
+ */
 function innerLoop(net, theta, alpha, vectorOf) {
   let [key, x, path] = ["", new Float64Array(), [theta]];
-  return (support, labels, nSteps) => {
+  return function* (support, labels, nSteps) {
     const now = JSON.stringify(support);
     if (now !== key) [key, x, path] = [now, stacked(support.map(vectorOf)), [theta]];
-    while (path.length <= nSteps) path.push(languageStep(net, path.at(-1), x, labels, alpha));
+    while (path.length <= nSteps) {
+      yield;
+      path.push(languageStep(net, path.at(-1), x, labels, alpha));
+    }
     return { x, thetaPrime: path[nSteps] };
   };
 }
@@ -194,20 +201,25 @@ function render({ model, el }) {
     field.setAttribute("aria-invalid", String(Boolean(askedProblem)));
     rows.forEach((row, way) => row.show(problems.filter((one) => one.way === way).map(({ shot }) => shot)));
     if (problems.length || askedProblem) {
+      work.stop();
       show(null, -1);
       const advice = problems.length ? "" : " Type a word or two in Latin letters.";
       return say((problems[0]?.text ?? `The text to place: ${askedProblem}.`) + advice);
     }
-    const { x, thetaPrime } = adapted(support, labels, state.get("n_inner_steps"));
-    const query = vectorOf(asked);
+    work.start(answer(support, labels, vectorOf(asked)));
+  };
+  function* answer(support, labels, query) {
+    const { x, thetaPrime } = yield* adapted(support, labels, state.get("n_inner_steps"));
     const [before, after] = [theta, thetaPrime].map((one) => chances(one, query));
     show(Array.from(after, (value, way) => [before[way], value]), after.indexOf(Math.max(...after)));
     say(describe(state, { before, after, centroid: nearestCentroid(x, labels, query) }));
-  };
+  }
+  const work = inSlices(() => {});
   const redraw = oncePerFrame(draw);
   state.on(CHOSEN, redraw);
   draw();
   return () => {
+    work.stop();
     redraw.cancel();
     say.cancel();
     state.close();
