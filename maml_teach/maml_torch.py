@@ -57,9 +57,9 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     """
     if not isinstance(model, Differentiable):
         return unrolled_gradient(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
-    theta, alpha, tasks = _prepare(theta, tasks, alpha, n_inner_steps)
     meta_loss, gradient = 0.0, 0.0
     with torch.inference_mode(model.by_hand):  # many small steps, and none of them recorded
+        theta, alpha, tasks = _prepare(theta, tasks, alpha, n_inner_steps)
         for some in _portions(model, tasks):
             path, theta_prime = _walk(model, theta, some, alpha, n_inner_steps)
             losses, v = _query(model, theta_prime, some)
@@ -145,7 +145,7 @@ def _adapted(model, theta, tasks, alpha, n_inner_steps):
     for theta_k, some in zip(_portions(model, starts), _portions(model, tasks), strict=True):
         for k in range(n_inner_steps):
             gradient = _support(model, "loss_and_gradient", theta_k, some)[1]
-            theta_k = theta_k - rate(alpha, k) * gradient
+            theta_k = _moved(theta_k, gradient, rate(alpha, k))
         done.append(theta_k)
     theta_prime = torch.cat(done)
     _check_convergence(theta_prime, alpha, n_inner_steps)
@@ -164,10 +164,17 @@ def _walk(model, theta, tasks, alpha, n_inner_steps):
             random_state = _random_state(theta)
             _, gradient = _support(model, "loss_and_gradient", theta_k, tasks)
         path.append((theta_k, product, random_state))
-        theta_k = theta_k - rate(alpha, k) * gradient
+        theta_k = _moved(theta_k, gradient, rate(alpha, k))
     theta_prime = theta_k.expand(tasks.n_tasks, -1)
     _check_convergence(theta_prime, alpha, n_inner_steps)
     return path, theta_prime
+
+
+def _moved(theta, gradient, alpha):
+    """``theta - alpha * gradient``; in one go over memory if ``alpha`` is a number."""
+    if np.isscalar(alpha):
+        return torch.sub(theta, gradient, alpha=alpha)
+    return theta - alpha * gradient
 
 
 def _n_kept(model, tasks, n_inner_steps):

@@ -149,7 +149,7 @@ class MLP(Differentiable):
         slopes = [None, *map(SLOPES[self.activation], a[1:-1])]
         deltas = [DERIVATIVES[self.objective][0](a[-1], y)]
         for (W, _), slope in zip(reversed(layers[1:]), reversed(slopes[1:]), strict=True):
-            deltas.insert(0, (deltas[0] @ W.mT) * slope)
+            deltas.insert(0, _matmul(deltas[0], W.mT) * slope)
         return layers, a, slopes, deltas
 
     def _product(self, layers, a, slopes, deltas, v, together=False):
@@ -168,11 +168,11 @@ class MLP(Differentiable):
         r_delta = DERIVATIVES[self.objective][1](a[-1], r_a[-1])
         blocks = []
         for k in reversed(range(len(layers))):
-            r_W = points(a[k]).mT @ points(r_delta)
+            r_W = _matmul(points(a[k]).mT, points(r_delta))
             r_W = _affine(points(r_a[k]).mT, points(deltas[k]), r_W) if k else r_W
             blocks.insert(0, (r_W, points(r_delta)))
             if k:
-                back = r_delta @ layers[k][0].mT
+                back = _matmul(r_delta, layers[k][0].mT)
                 r_delta = _affine(deltas[k], r_layers[k][0].mT, back) * slopes[k]
                 if self.activation == "tanh":  # the slope 1 - a^2 bends by -2 a
                     r_delta = r_delta - 2 * a[k] * r_z[k] * deltas[k - 1]
@@ -193,7 +193,7 @@ class MLP(Differentiable):
 
     def _flatten(self, a, deltas):
         """The gradient from each layer's input and ``delta``."""
-        return self._join([(a_in.mT @ d, d) for a_in, d in zip(a, deltas, strict=False)])
+        return self._join([(_matmul(a_in.mT, d), d) for a_in, d in zip(a, deltas, strict=False)])
 
     def _join(self, blocks):
         """``(W, delta)`` of every layer as a flat vector per task; ``b`` sums ``delta``."""
@@ -220,9 +220,14 @@ class MLP(Differentiable):
             )
 
 
+def _matmul(x, W):
+    """``x @ W``, without the detour that ``@`` takes where both have the same tasks axis."""
+    return torch.bmm(x, W) if x.ndim == W.ndim == 3 and len(x) == len(W) else x @ W
+
+
 def _affine(x, W, b):
     """``x @ W + b``, in one call where every task has its own ``W`` or there are no tasks."""
-    if x.ndim == W.ndim == b.ndim == 3:
+    if x.ndim == W.ndim == b.ndim == 3 and len(x) == len(W) == len(b):
         return torch.baddbmm(b, x, W)
     if x.ndim == W.ndim == b.ndim == 2:
         return torch.addmm(b, x, W)

@@ -170,3 +170,22 @@ def test_cuda_gives_the_gradient_of_the_cpu():
     )
     assert gpu.device.type == "cuda"
     assert relative_error(gpu.cpu().numpy(), cpu.numpy()) < 1e-10
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_leading_axes_broadcast(activation):
+    """Many theta on the points of one task, or each on its own: the same as one by one."""
+    model = maml_torch.MLP((2, 5, 4, 3), activation)
+    draw = torch.Generator().manual_seed(0)
+    thetas = torch.stack([model.init(draw, **DOUBLE) for _ in range(3)])
+    v = torch.randn(thetas.shape, generator=draw, **DOUBLE)
+    x = torch.randn(3, 7, 2, generator=draw, **DOUBLE)
+    y = torch.randn(3, 7, 3, generator=draw, **DOUBLE)
+    for xs, ys in ((x[:1], y[:1]), (x[0], y[0]), (x, y)):
+        each = list(zip(thetas, v, xs.expand(x.shape), ys.expand(y.shape), strict=True))
+        losses = torch.stack([model.loss(t, p, q) for t, _, p, q in each])
+        gradients = torch.stack([model.gradient(t, p, q) for t, _, p, q in each])
+        products = torch.stack([model.hvp(t, w, p, q) for t, w, p, q in each])
+        assert torch.allclose(model.loss(thetas, xs, ys), losses)
+        assert torch.allclose(model.gradient(thetas, xs, ys), gradients)
+        assert torch.allclose(model.hvp(thetas, v, xs, ys), products)
