@@ -40,6 +40,7 @@ RESULTS = Path(__file__).parent / "results"
 ALPHA = 0.01
 ALIKE = 1e-8
 TURN = 0.05  # seconds
+SIZES = (1, 40, 40, 1)  # of the sinusoid's network
 
 
 def flat(gradients):
@@ -172,8 +173,9 @@ def jax_methods(net, tasks, n_inner_steps):
 
     def call(compiled):
         layers = jax.block_until_ready(compiled(theta, *arrays))
-        return np.concatenate([np.append(np.ravel(W.T), b) for W, b in layers])
+        return np.concatenate([np.ravel(part) for layer in layers for part in layer])[order]
 
+    order = torch_order(SIZES)
     each = {"JAX jit": jax.grad(query_loss), "JAX jit, walk back": walk_back}
     return {name: partial(call, over_tasks(gradient)) for name, gradient in each.items()}
 
@@ -187,26 +189,26 @@ def ours_torch(gradient, wrap, net, objective, tasks, n_inner_steps):
 
 def ours_on_mlp(core, net, tasks, n_inner_steps):
     """A core for the MLP: ``maml`` and ``lean`` on arrays, ``maml_torch`` on tensors."""
-    sizes, inner = (1, 40, 40, 1), {"alpha": ALPHA, "n_inner_steps": n_inner_steps}
+    inner, order = {"alpha": ALPHA, "n_inner_steps": n_inner_steps}, torch_order(SIZES)
     layers = [layer for layer in net if isinstance(layer, nn.Linear)]
     theta = torch.cat([p.detach().reshape(-1) for w in layers for p in (w.weight.T, w.bias)])
-    model, arrays = maml_torch.MLP(sizes), tasks
+    model, arrays = maml_torch.MLP(SIZES), tasks
     if core is not maml_torch:
-        model, theta, arrays = MLP(sizes), theta.cpu().numpy(), tasks.map(lambda a: a.cpu().numpy())
+        model, theta, arrays = MLP(SIZES), theta.cpu().numpy(), tasks.map(lambda a: a.cpu().numpy())
 
     def call():
         gradient = core.maml_gradient(model, theta, arrays, **inner)[1]
-        return torch_order(np.asarray(gradient.cpu() if core is maml_torch else gradient), sizes)
+        return np.asarray(gradient.cpu() if core is maml_torch else gradient)[order]
 
     return call
 
 
-def torch_order(theta, sizes):
-    """A flat vector with each ``W`` transposed, as ``nn.Linear`` keeps it."""
+def torch_order(sizes):
+    """Where each number of a ``theta`` in the order of ``nn.Linear`` stands in ours."""
     parts, start = [], 0
     for n_in, n_out in pairwise(sizes):
         end = start + n_in * n_out
-        parts += [theta[start:end].reshape(n_in, n_out).T.ravel(), theta[end : end + n_out]]
+        parts += [np.arange(start, end).reshape(n_in, n_out).T.ravel(), end + np.arange(n_out)]
         start = end + n_out
     return np.concatenate(parts)
 
