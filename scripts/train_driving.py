@@ -9,12 +9,10 @@ same test cars along the same roads with half a second, one and two seconds of d
 error of every car and seed, and the networks of the first seed, go to maml_teach/data/driving.npz.
 """
 
-import argparse
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml
@@ -29,9 +27,8 @@ from maml_teach.driving import (
     steer_along,
     step,
 )
-from maml_teach.train import OPTIMIZERS, MetaConfig, load_run, meta_train, resume
+from maml_teach.train import OPTIMIZERS, MetaConfig
 
-ROOT = Path(__file__).parent.parent
 CONFIG = {
     "made_by": "scripts/train_driving.py",
     "seeds": [0, 1, 2],
@@ -71,20 +68,11 @@ GRADIENTS = {
 
 def train(name, seed, config, folder):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
-    file, total = folder / f"{name}_{seed}.npz", config["n_meta_steps"]
-    rest = {"gradient": GRADIENTS[name], "checkpoint": file, "every": 250}
-    shared = {key: config[key] for key in ("n_inner_steps", "n_tasks", "n_shots", "n_queries")}
-    ends = np.round(np.cumsum([share for _, share in config["stages"]]) * total).astype(int)
-    run = load_run(file) if file.exists() else None
-    for (beta, _), end in zip(config["stages"], ends, strict=True):
-        if run is None:
-            alpha, rng = config["alpha"][name], np.random.default_rng(seed)
-            first = MetaConfig(alpha=alpha, beta=beta, n_meta_steps=int(end), **shared)
-            run = meta_train(MODEL, MODEL.init(rng), Drives(), first, rng=rng, **rest)
-        elif len(run.history) < end:
-            run = replace(run, config=replace(run.config, beta=beta))
-            run = resume(MODEL, run, Drives(), n_meta_steps=int(end) - len(run.history), **rest)
-    return run.theta
+    keys = ("n_inner_steps", "n_tasks", "n_shots", "n_queries", "n_meta_steps")
+    settings = MetaConfig(alpha=config["alpha"][name], **{key: config[key] for key in keys})
+    rng, file = np.random.default_rng(seed), folder / f"{name}_{seed}.npz"
+    how = {"rng": rng, "file": file, "gradient": GRADIENTS[name], "every": 250}
+    return train_in_stages(MODEL, MODEL.init(rng), Drives(), settings, config["stages"], **how)
 
 
 def descend(theta, tasks, alpha, n_steps):
@@ -162,15 +150,10 @@ def true_physics(config, **ranges):
 
 def main():
     """Train, judge and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
-    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "driving")
-    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach" / "data" / "driving.npz")
-    options = parser.parse_args()
-    config = QUICK if options.quick else CONFIG
-    options.folder.mkdir(parents=True, exist_ok=True)
+    quick, folder, target = options(__doc__.splitlines()[0], "driving")
+    config = QUICK if quick else CONFIG
     seeds, errors, inner = config["seeds"], {}, {}
-    thetas = [{n: train(n, seed, config, options.folder) for n in GRADIENTS} for seed in seeds]
+    thetas = [{n: train(n, seed, config, folder) for n in GRADIENTS} for seed in seeds]
     contests = [(f"{n}", n, {}) for n in config["test"]["n_shots"]]
     contests += [("ice", config["test"]["n_shots"][-1], {"grip": config["ice"]})]
     for label, n_shots, ranges in contests:
@@ -183,7 +166,7 @@ def main():
         inner[label] = [chosen for _, chosen in results]
     networks = {name: np.float32(thetas[0][name]) for name in ("maml", "joint")}
     settings = {"config": json.dumps(config), "inner": json.dumps(inner)}
-    np.savez_compressed(options.target, **settings, **networks, **errors)
+    np.savez_compressed(target, **settings, **networks, **errors)
     for name, error in errors.items():
         print(f"{name:22s}", error.mean(axis=1).round(4).tolist())
 

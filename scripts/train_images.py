@@ -10,13 +10,11 @@ shot (nets trained for it), and scikit-learn's handwritten digits. Counts of eve
 and the MAML start of the first seed for the page, go to maml_teach/data/images.npz.
 """
 
-import argparse
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
+from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml_torch
@@ -30,9 +28,8 @@ from maml_teach.images_torch import (
     wrapped,
 )
 from maml_teach.tasks import Task
-from maml_teach.train import MetaConfig, load_run, meta_train, resume
+from maml_teach.train import MetaConfig
 
-ROOT = Path(__file__).parent.parent
 CONFIG = {
     "made_by": "scripts/train_images.py",
     "seeds": [0, 1, 2],
@@ -109,20 +106,11 @@ def train(name, seed, config, folder):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
     n_out, gradient, family = recipe(name, config)
     model, theta = wrapped(n_out, seed)
-    file, total = folder / f"{name}_{seed}.npz", config["n_meta_steps"][name]
-    rest = {"gradient": gradient, "checkpoint": file, "every": 250}
-    ends = np.round(np.cumsum([share for _, share in config["stages"]]) * total).astype(int)
-    run = load_run(file, like=theta) if file.exists() else None
-    for (beta, _), end in zip(config["stages"], ends, strict=True):
-        if run is None:
-            counts = {"n_tasks": config["n_tasks"], "n_shots": 1, "n_queries": config["n_queries"]}
-            first = MetaConfig(alpha=config["alpha"], beta=beta, n_meta_steps=int(end), **counts)
-            rng = np.random.default_rng(seed)
-            run = meta_train(model, theta, family, first, rng=rng, **rest)
-        elif len(run.history) < end:
-            run = replace(run, config=replace(run.config, beta=beta))
-            run = resume(model, run, family, n_meta_steps=int(end) - len(run.history), **rest)
-    return run.theta
+    settings = {key: config[key] for key in ("alpha", "n_tasks", "n_queries")}
+    settings = MetaConfig(n_meta_steps=config["n_meta_steps"][name], n_shots=1, **settings)
+    rng, file = np.random.default_rng(seed), folder / f"{name}_{seed}.npz"
+    how = {"rng": rng, "file": file, "gradient": gradient, "every": 250}
+    return train_in_stages(model, theta, family, settings, config["stages"], **how)
 
 
 def tasks_of(classes, setting, what, *, vary=1.0):
@@ -238,24 +226,19 @@ def example_sets(classes, n_sets=8, seed=7):
 
 def main():
     """Train, judge and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
-    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "images")
-    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach" / "data" / "images.npz")
-    options = parser.parse_args()
-    config = QUICK if options.quick else CONFIG
-    options.folder.mkdir(parents=True, exist_ok=True)
+    quick, folder, target = options(__doc__.splitlines()[0], "images")
+    config = QUICK if quick else CONFIG
     names = config["n_meta_steps"]
     thetas = {
-        seed: {name: train(name, seed, config, options.folder) for name in names}
+        seed: {name: train(name, seed, config, folder) for name in names}
         for seed in config["seeds"]
     }
-    results = [judge_all(thetas[seed], seed, config, options.folder) for seed in config["seeds"]]
+    results = [judge_all(thetas[seed], seed, config, folder) for seed in config["seeds"]]
     counts = {key: np.uint8([right[key] for right, _ in results]) for key in results[0][0]}
     first = config["seeds"][0]
     examples, truths = example_sets(glyphs("test"))
     np.savez_compressed(
-        options.target,
+        target,
         config=json.dumps(config),
         inner=json.dumps([inner for _, inner in results]),
         maml=thetas[first]["maml"].numpy().astype(np.float16),

@@ -11,18 +11,15 @@ updates. Runs are kept in _artifacts/ and go on where they stopped. The results 
 and seed, and the networks of the first seed, go to maml_teach/data/robot.npz.
 """
 
-import argparse
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import arm, lean, maml, navigation
-from maml_teach.train import OPTIMIZERS, MetaConfig, load_run, meta_train, resume
+from maml_teach.train import OPTIMIZERS, MetaConfig
 
-ROOT = Path(__file__).parent.parent
 ARM = {
     "seeds": [0, 1, 2],
     "alpha": {"maml": 0.1, "fomaml": 0.1, "joint": 0.1},
@@ -90,30 +87,19 @@ GRADIENTS = {
 }
 
 
-def train(model, family, settings, start, file, **rest):
-    """Parameters trained in stages of falling outer rate; goes on from the file if there is one."""
-    shared = {key: settings[key] for key in ("n_inner_steps", "n_tasks", "n_shots", "n_queries")}
-    rest = {"checkpoint": file, "every": 250, **rest}
-    shares = np.cumsum([share for _, share in settings["stages"]])
-    run = load_run(file) if file.exists() else None
-    for (beta, _), share in zip(settings["stages"], shares, strict=True):
-        end = round(share * settings["n_meta_steps"])
-        if run is None:
-            theta, rng = start
-            first = MetaConfig(alpha=settings["rate"], beta=beta, n_meta_steps=end, **shared)
-            run = meta_train(model, theta, family, first, rng=rng, **rest)
-        elif len(run.history) < end:
-            run = replace(run, config=replace(run.config, beta=beta))
-            run = resume(model, run, family, n_meta_steps=end - len(run.history), **rest)
-    return run.theta
+def train(model, family, settings, alpha, seed, file, **how):
+    """Parameters trained from ``seed``; goes on from the file if there is one."""
+    keys = ("n_inner_steps", "n_tasks", "n_shots", "n_queries", "n_meta_steps")
+    config = MetaConfig(alpha=alpha, **{key: settings[key] for key in keys})
+    rng = np.random.default_rng(seed)
+    how = {"rng": rng, "file": file, "every": 250, **how}
+    return train_in_stages(model, model.init(rng), family, config, settings["stages"], **how)
 
 
 def train_arm(name, seed, settings, folder):
     """The network of one method and seed."""
-    rng = np.random.default_rng(seed)
-    settings = {**settings, "rate": settings["alpha"][name]}
-    start, file = (arm.MODEL.init(rng), rng), folder / f"arm_{name}_{seed}.npz"
-    return train(arm.MODEL, arm.Swings(), settings, start, file, gradient=GRADIENTS[name])
+    alpha, file = settings["alpha"][name], folder / f"arm_{name}_{seed}.npz"
+    return train(arm.MODEL, arm.Swings(), settings, alpha, seed, file, gradient=GRADIENTS[name])
 
 
 def descend(theta, tasks, alpha, n_steps):
@@ -230,10 +216,8 @@ def arm_results(settings, folder):
 def train_policy(name, seed, settings, folder):
     """The policy of one method and seed."""
     gradient = {"maml": navigation.maml_gradient, "joint": navigation.joint_gradient}[name]
-    rng = np.random.default_rng(seed)
-    settings = {**settings, "rate": settings["alpha"]}
-    start, file = (navigation.MODEL.init(rng), rng), folder / f"navigation_{name}_{seed}.npz"
-    return train(navigation.MODEL, navigation.Goals(), settings, start, file, gradient=gradient)
+    rest = settings["alpha"], seed, folder / f"navigation_{name}_{seed}.npz"
+    return train(navigation.MODEL, navigation.Goals(), settings, *rest, gradient=gradient)
 
 
 def returns_of(theta, what, rates, settings):
@@ -276,18 +260,13 @@ def navigation_results(settings, folder):
 
 def main():
     """Train, judge and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
-    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "robot")
-    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach" / "data" / "robot.npz")
-    options = parser.parse_args()
-    config = QUICK if options.quick else CONFIG
-    options.folder.mkdir(parents=True, exist_ok=True)
-    walks, rates = navigation_results(config["navigation"], options.folder)
-    arms, inner = arm_results(config["arm"], options.folder)
+    quick, folder, target = options(__doc__.splitlines()[0], "robot")
+    config = QUICK if quick else CONFIG
+    walks, rates = navigation_results(config["navigation"], folder)
+    arms, inner = arm_results(config["arm"], folder)
     texts = {"config": config, "inner": inner, "rates": rates}
     texts = {name: json.dumps(text) for name, text in texts.items()}
-    np.savez_compressed(options.target, **texts, **arms, **walks)
+    np.savez_compressed(target, **texts, **arms, **walks)
     for name, result in {**arms, **walks}.items():
         print(f"{name:24s}", result.shape, result.mean().round(3))
 

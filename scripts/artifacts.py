@@ -1,0 +1,53 @@
+"""What the scripts that train for the application chapters share: options, and staged training."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from maml_teach.train import load_run, meta_train, resume
+
+ROOT = Path(__file__).parent.parent
+
+
+def options(description, name):
+    """``(quick, folder, target)`` from the command line; the folder is there afterwards.
+
+    ``quick`` asks for a tiny run, ``folder`` keeps unfinished and finished runs, ``target`` is the
+    file that ships with the package.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
+    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / name)
+    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach/data" / f"{name}.npz")
+    chosen = parser.parse_args()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    return chosen.quick, chosen.folder, chosen.target
+
+
+def train_in_stages(model, theta, family, config, stages, *, rng, file, **how):
+    """Parameters after meta-training at falling outer rates; goes on from ``file`` if it is there.
+
+    Args:
+        model: The model.
+        theta: Its start.
+        family: The task family.
+        config: A ``MetaConfig``; the stages have the outer rates.
+        stages: Pairs of an outer rate and a share of ``config.n_meta_steps``.
+        rng: Draws the tasks.
+        file: Where the run is kept.
+        **how: As for ``meta_train``: ``gradient``, ``every``.
+    """
+    how = {"checkpoint": file, **how}
+    ends = np.cumsum([share for _, share in stages]) * config.n_meta_steps
+    like = None if isinstance(theta, np.ndarray) else theta
+    run = load_run(file, like=like) if file.exists() else None
+    for (beta, _), end in zip(stages, ends.round().astype(int).tolist(), strict=True):
+        if run is None:
+            first = replace(config, beta=beta, n_meta_steps=end)
+            run = meta_train(model, theta, family, first, rng=rng, **how)
+        elif len(run.history) < end:
+            run = replace(run, config=replace(run.config, beta=beta))
+            run = resume(model, run, family, n_meta_steps=end - len(run.history), **how)
+    return run.theta
