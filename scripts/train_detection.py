@@ -1,6 +1,6 @@
 """Train and judge the detectors of the book.
 
-    OMP_NUM_THREADS=1 python scripts/train_detection.py          # about 25 minutes on one CPU core
+    OMP_NUM_THREADS=1 python scripts/train_detection.py          # about 45 minutes on one CPU core
 
 For each seed MAML and one network for all glyphs at once ("joint") are trained on scenes of the
 training scripts; runs are kept in _artifacts/ and go on where they stopped. Rates and steps for
@@ -10,22 +10,19 @@ examples. Counts of every task and seed, and what the page shows, go to
 maml_teach/data/detection.npz.
 """
 
-import argparse
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
+from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml_torch
 from maml_teach.detection import FOUND, Scenes, as_bytes, best_match, crops, iou, mean_picture
 from maml_teach.detection_torch import found_after, wrapped
 from maml_teach.images import glyphs
-from maml_teach.train import MetaConfig, load_run, meta_train, resume
+from maml_teach.train import MetaConfig
 
-ROOT = Path(__file__).parent.parent
 CONFIG = {
     "made_by": "scripts/train_detection.py",
     "seeds": [0, 1, 2],
@@ -38,9 +35,9 @@ CONFIG = {
     "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
     "n_meta_steps": {"maml": 6000, "joint": 1500},
     "test": {"n_tasks": 200, "seed": 12345},
-    "choice": {"n_tasks": 20, "seed": 54321},
+    "choice": {"n_tasks": 40, "seed": 54321},
     "n_shots": [1, 5],
-    "rates": {"sgd": [0.01, 0.02, 0.05], "adam": [1e-3, 3e-3]},
+    "rates": {"sgd": [0.01, 0.02, 0.035, 0.05], "adam": [1e-3, 3e-3]},
     "steps": {"sgd": [1, 3, 5, 10], "adam": [10, 30]},
     "scales": [[0.7, 0.85, 1.0, 1.2, 1.4], [0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.7]],
     "most_steps": 20,  # as far as MAML is followed
@@ -78,22 +75,14 @@ def cut(gradient, longest):
 def train(name, seed, config, folder):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
     model, theta = wrapped(seed)
-    family, total = Scenes(glyphs("train"), fewest=1), config["n_meta_steps"][name]
-    file, cut_gradient = folder / f"{name}_{seed}.npz", cut(GRADIENTS[name], config["longest"])
-    rest = {"gradient": cut_gradient, "checkpoint": file, "every": 100}
-    shared = {key: config[key] for key in ("alpha", "n_inner_steps", "n_tasks", "n_queries")}
-    ends = np.round(np.cumsum([share for _, share in config["stages"]]) * total).astype(int)
-    run = load_run(file, like=theta) if file.exists() else None
-    for (beta, _), end in zip(config["stages"], ends, strict=True):
-        if run is None:
-            rng = np.random.default_rng(seed)
-            counts = {"n_shots": config["most_shots"], "n_meta_steps": int(end)}
-            first = MetaConfig(beta=beta, **shared, **counts)
-            run = meta_train(model, theta, family, first, rng=rng, **rest)
-        elif len(run.history) < end:
-            run = replace(run, config=replace(run.config, beta=beta))
-            run = resume(model, run, family, n_meta_steps=int(end) - len(run.history), **rest)
-    return run.theta
+    keys = ("alpha", "n_inner_steps", "n_tasks", "n_queries")
+    counts = {"n_shots": config["most_shots"], "n_meta_steps": config["n_meta_steps"][name]}
+    settings = MetaConfig(**{key: config[key] for key in keys}, **counts)
+    gradient = cut(GRADIENTS[name], config["longest"])
+    rng, file = np.random.default_rng(seed), folder / f"{name}_{seed}.npz"
+    how = {"rng": rng, "file": file, "gradient": gradient, "every": 100}
+    family = Scenes(glyphs("train"), fewest=1)
+    return train_in_stages(model, theta, family, settings, config["stages"], **how)
 
 
 def tasks_of(split, n_shots, what, config):
@@ -173,20 +162,15 @@ def shown_in_the_page(config, n_sets=6, seed=7):
 
 def main():
     """Train, judge and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
-    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "detection")
-    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach/data/detection.npz")
-    options = parser.parse_args()
-    config = QUICK if options.quick else CONFIG
-    options.folder.mkdir(parents=True, exist_ok=True)
+    quick, folder, target = options(__doc__.splitlines()[0], "detection")
+    config = QUICK if quick else CONFIG
     starts, results = [], []
     for seed in config["seeds"]:
-        thetas = {name: train(name, seed, config, options.folder) for name in GRADIENTS}
+        thetas = {name: train(name, seed, config, folder) for name in GRADIENTS}
         if not starts:  # no training stands behind it, so once is enough
             thetas["scratch"] = wrapped(1000 + seed)[1]
         starts.append(thetas)
-        results.append(judged(thetas, seed, config, options.folder))
+        results.append(judged(thetas, seed, config, folder))
     counts = {
         key: np.uint8([found[key] for found, _ in results if key in found]) for key in results[0][0]
     }
@@ -199,7 +183,7 @@ def main():
     network = {"maml": starts[0]["maml"].numpy().astype(np.float16)}
     settings = {"config": json.dumps(config), "inner": json.dumps(inner)}
     shown = {"scenes": scenes, "boxes": boxes}
-    np.savez_compressed(options.target, **settings, **network, **shown, **counts)
+    np.savez_compressed(target, **settings, **network, **shown, **counts)
     for key, found in counts.items():
         shares = (found / config["n_queries"]).mean(axis=-1).round(3)
         print(f"{key:16s}", shares[..., :: max(1, shares.shape[-1] // 7)].tolist())

@@ -10,13 +10,12 @@ same tasks of the test languages. Counts of every task and seed, the MAML start 
 and some names of every language for the page go to maml_teach/data/language.npz.
 """
 
-import argparse
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
+from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import lean, maml, maml_torch
@@ -36,9 +35,8 @@ from maml_teach.language import (
 )
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Task
-from maml_teach.train import MetaConfig, load_run, meta_train, resume
+from maml_teach.train import MetaConfig
 
-ROOT = Path(__file__).parent.parent
 CONFIG = {
     "made_by": "scripts/train_language.py",
     "seeds": [0, 1, 2],
@@ -62,7 +60,7 @@ CONFIG = {
     "test": {"n_tasks": 200, "seed": 12345, "n_queries": 10},
     "choice": {"n_tasks": 40, "seed": 54321, "n_queries": 10},
     "rates": [0.1, 0.3, 1.0],
-    "steps": [1, 2, 5, 10, 20],
+    "steps": [1, 2, 5, 10, 20, 50],
 }
 # Settings small enough for a test of the script itself.
 QUICK = {
@@ -158,21 +156,11 @@ def recipe(name, family, seed, config):
 def train(name, family, seed, config, file):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
     model, theta, family = recipe(name, family, seed, config)
-    like = theta if name == "protonet" else None
-    run = load_run(file, like=like) if file.exists() else None
-    rest = {"gradient": GRADIENTS[name], "checkpoint": file, "every": 200}
-    keys = ("alpha", "n_inner_steps", "n_tasks", "n_shots", "n_queries")
-    shared, total = {key: config[key] for key in keys}, config["n_meta_steps"]
-    ends = np.round(np.cumsum([share for _, share in config["stages"]]) * total).astype(int)
-    for (beta, _), end in zip(config["stages"], ends, strict=True):
-        if run is None:
-            first = MetaConfig(beta=beta, n_meta_steps=int(end), **shared)
-            rng = np.random.default_rng(seed)
-            run = meta_train(model, theta, family, first, rng=rng, **rest)
-        elif len(run.history) < end:
-            run = replace(run, config=replace(run.config, beta=beta))
-            run = resume(model, run, family, n_meta_steps=int(end) - len(run.history), **rest)
-    return run.theta
+    keys = ("alpha", "n_inner_steps", "n_tasks", "n_shots", "n_queries", "n_meta_steps")
+    settings = MetaConfig(**{key: config[key] for key in keys})
+    rng = np.random.default_rng(seed)
+    how = {"rng": rng, "file": file, "gradient": GRADIENTS[name], "every": 200}
+    return train_in_stages(model, theta, family, settings, config["stages"], **how)
 
 
 def tasks_of(family, n_shots, what):
@@ -287,20 +275,13 @@ def judge_fewer(seed, families, config, folder):
 
 def main():
     """Train, judge and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
-    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "language")
-    parser.add_argument(
-        "--target", type=Path, default=ROOT / "maml_teach" / "data" / "language.npz"
-    )
-    options = parser.parse_args()
-    config = QUICK if options.quick else CONFIG
-    options.folder.mkdir(parents=True, exist_ok=True)
+    quick, folder, target = options(__doc__.splitlines()[0], "language")
+    config = QUICK if quick else CONFIG
     names = split_languages(distinct_languages(), config)
     families = {part: WhichLanguage(some) for part, some in names.items()}
     counts, inner, fewer, first = {}, {}, [], None
     for seed in config["seeds"]:
-        files = {name: options.folder / f"{name}_{seed}.npz" for name in GRADIENTS}
+        files = {name: folder / f"{name}_{seed}.npz" for name in GRADIENTS}
         thetas = {n: train(n, families["train"], seed, config, f) for n, f in files.items()}
         first = thetas["maml"] if first is None else first
         for n_shots in (1, 5):
@@ -308,8 +289,8 @@ def main():
             for name, right in found.items():
                 counts.setdefault(f"{name}, {n_shots}", []).append(np.uint8(right))
             inner.setdefault(str(n_shots), []).append(chosen)
-        fewer.append(judge_fewer(seed, families, config, options.folder))
-    write(options.target, config, names, first, {"inner": inner, "fewer": fewer}, counts)
+        fewer.append(judge_fewer(seed, families, config, folder))
+    write(target, config, names, first, {"inner": inner, "fewer": fewer}, counts)
 
 
 def write(target, config, names, theta, extra, counts):
