@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .mlp import MLP
-from .tasks import Task, check_counts, check_rate
+from .tasks import Task, check_counts, check_rate, with_ranges
 
 GRAVITY = 9.81  # m/s^2
 RATE = 20  # measurements per second
@@ -68,10 +68,8 @@ def sample_arms(rng, n_arms, **ranges):
         ValueError: If a range has an unknown name or its ends are not in order.
     """
     check_counts(n_arms=n_arms)
-    for name, (low, high) in ranges.items():
-        if name not in RANGES or not low <= high:
-            raise ValueError(f"{name} = ({low}, {high}) is not a range of {', '.join(RANGES)}")
-    return Arms(*(rng.uniform(*bounds, n_arms) for bounds in {**RANGES, **ranges}.values()))
+    bounds = with_ranges(RANGES, ranges).values()
+    return Arms(*(rng.uniform(low, high, n_arms) for low, high in bounds))
 
 
 def constants(arms):

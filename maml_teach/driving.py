@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from .mlp import MLP
-from .tasks import Task, check_counts, check_rate
+from .tasks import Task, check_counts, check_rate, with_ranges
 
 DT = 0.05  # seconds between two measurements
 SUBSTEPS = 4
@@ -77,10 +77,8 @@ def sample_cars(rng, n_cars, **ranges):
         ValueError: If a range has an unknown name or its ends are not in order.
     """
     check_counts(n_cars=n_cars)
-    for name, (low, high) in ranges.items():
-        if name not in RANGES or not low <= high:
-            raise ValueError(f"{name} = ({low}, {high}) is not a range of {', '.join(RANGES)}")
-    return Cars(*(rng.uniform(*bounds, n_cars) for bounds in {**RANGES, **ranges}.values()))
+    bounds = with_ranges(RANGES, ranges).values()
+    return Cars(*(rng.uniform(low, high, n_cars) for low, high in bounds))
 
 
 def step(cars, state, steer):

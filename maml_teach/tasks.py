@@ -133,6 +133,18 @@ def check_batch(tasks):
         )
 
 
+def with_ranges(usual, given):
+    """The ranges ``usual``, ``{name: (low, high)}``, with those ``given`` in their place.
+
+    Raises:
+        ValueError: If a range has an unknown name or its ends are not in order.
+    """
+    for name, (low, high) in given.items():
+        if name not in usual or not low <= high:
+            raise ValueError(f"{name} = ({low}, {high}) is not a range of {', '.join(usual)}")
+    return {**usual, **given}
+
+
 def rate(alpha, k):
     """The rate of inner step ``k``: ``alpha``, or its row ``k`` if it is a table of steps.
 
