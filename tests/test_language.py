@@ -213,3 +213,9 @@ def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch, capsys
         n_seeds, n_tasks = len(config["seeds"]), config["test"]["n_tasks"]
         assert shipped["maml, 1"].shape == (n_seeds, n_tasks)
         assert shipped["fewer"].shape == (n_seeds, len(config["n_train_languages"]) + 1, 2, n_tasks)
+
+
+def test_the_figure_adapts_at_the_rate_of_the_training():
+    with np.load(DATA) as shipped:
+        rate = json.loads(str(shipped["config"]))["alpha"]["maml"]
+    assert WhichLanguageIsThis.from_package().alpha == rate

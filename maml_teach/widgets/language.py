@@ -42,7 +42,7 @@ class WhichLanguageIsThis(Figure):
 
     n_shots = traitlets.Int(1, min=1, max=MOST_SHOTS).tag(**settable())
     n_inner_steps = traitlets.Int(5, min=0, max=10).tag(**settable())
-    alpha = traitlets.Float(0.3, min=0.01, max=1.0).tag(**settable())
+    alpha = traitlets.Float(1.0, min=0.01, max=10.0).tag(**settable())
     seed = traitlets.Int(0, min=0).tag(**settable())
     example = traitlets.Int(0, min=0).tag(**settable())
     typed = traitlets.Unicode(None, allow_none=True).tag(**settable())
