@@ -86,26 +86,39 @@ export function metaStep(run, tasks, settings) {
 /** The tasks of one outer step, from one stream: both runs see the same ones. */
 export const sampleBatch = (next) => Array.from({ length: N_TASKS }, () => sampleTask(next));
 
-/** In a worker, for one run: trains while it may, and reports about ten times a second. */
+/**
+ * In a worker, for one run: trains while it may, in short bursts, and reports about ten times a
+ * second.
+ */
 export function serve(scope) {
   let [run, settings, stream, training] = [null, null, null, false];
+  let news = { losses: [], milliseconds: 0 };
   // Where two workers would take all cores there are, the page gets time of its own.
-  const rest = scope.navigator?.hardwareConcurrency > 2 ? 0 : 25;
+  const rest = scope.navigator?.hardwareConcurrency > 2 ? 0 : 8;
   const train = (milliseconds) => {
-    const [start, losses] = [performance.now(), []];
+    const start = performance.now();
     do {
       const done = metaStep(run, sampleBatch(stream), settings);
       run = done.run;
-      if (!run.lost) losses.push(done.metaLoss);
+      if (!run.lost) news.losses.push(done.metaLoss);
     } while (!run.lost && performance.now() - start < milliseconds);
+    news.milliseconds += performance.now() - start;
+  };
+  const report = () => {
     const { theta, nSteps, lost } = run;
-    scope.postMessage({ theta, nSteps, lost, losses, milliseconds: performance.now() - start });
+    scope.postMessage({ theta, nSteps, lost, ...news });
+    news = { losses: [], milliseconds: 0 };
   };
   const goOn = () => {
     if (!training) return;
-    train(75);
+    train(20);
     training = !run.lost;
+    if (news.milliseconds > 75 || run.lost) report();
     setTimeout(goOn, rest); // lets messages in
+  };
+  const step = () => {
+    train(0);
+    report();
   };
   const commands = {
     settings: (message) => ({ settings } = message),
@@ -114,8 +127,11 @@ export function serve(scope) {
       if (!training) setTimeout(goOn, 0);
       training = true;
     },
-    pause: () => (training = false),
-    step: () => training || train(0),
+    pause() {
+      training = false;
+      if (news.losses.length) report();
+    },
+    step: () => training || step(),
   };
   scope.onmessage = ({ data }) => commands[data.command](data);
 }
