@@ -1,6 +1,7 @@
 /** Work for several frames, done a few milliseconds at a time so that the page never waits. */
 
-const SLICE = 2; // milliseconds between two repaints
+const FIRST = 2; // milliseconds before the first repaint
+const SLICE = 6; // after each of those that follow
 
 /**
  * Runs a generator step by step; a new one takes the place of one that is not finished. The first
@@ -15,19 +16,19 @@ export function inSlices(draw) {
     cancelAnimationFrame(frame);
     clearTimeout(pause);
   };
-  const go = () => {
-    const end = performance.now() + SLICE;
+  const go = (milliseconds) => {
+    const end = performance.now() + milliseconds;
     let done = false;
     while (!done && performance.now() < end) done = work.next().done ?? false;
     draw(done);
-    if (!done) frame = requestAnimationFrame(() => (pause = setTimeout(go)));
+    if (!done) frame = requestAnimationFrame(() => (pause = setTimeout(go, 0, SLICE)));
   };
   return {
     /** @param {Iterator<void>} next */
     start(next) {
       stop();
       work = next;
-      go();
+      go(FIRST);
     },
     stop,
   };

@@ -142,6 +142,12 @@ class Visit:
         self.page.wait_for_timeout(150)
         return self.page
 
+    def attribute(self, node, name, value):
+        """Wait, ten seconds at most, until a node has an attribute of this value."""
+        from playwright.sync_api import expect
+
+        expect(node).to_have_attribute(name, value, timeout=10_000)
+
     def gzip_bytes(self, site):
         """Compressed size of each resource that the page loaded from the site."""
         sizes = {}
