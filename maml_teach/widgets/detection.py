@@ -6,7 +6,7 @@ import numpy as np
 import traitlets
 
 from ..detection import CANVAS, as_bytes, check_scenes, from_bytes
-from .base import Figure, bundle, settable
+from .base import Figure, bundle, checked_start, settable
 
 N_PARAMS = 20_261  # of detection_torch.finder
 MOST_SHOTS, N_QUERIES = 5, 4
@@ -56,11 +56,8 @@ class FindIt(Figure):
 
 
 def _checked(theta, scenes, boxes):
-    theta, scenes, boxes = np.asarray(theta), np.asarray(scenes), np.asarray(boxes)
-    if theta.shape != (N_PARAMS,):
-        raise ValueError(f"theta has shape {theta.shape}, expected ({N_PARAMS},)")
-    if not np.isfinite(theta).all():
-        raise ValueError("theta must be finite, but holds nan or inf")
+    theta = checked_start("theta", theta, N_PARAMS)
+    scenes, boxes = np.asarray(scenes), np.asarray(boxes)
     n_scenes = MOST_SHOTS + N_QUERIES
     if scenes.ndim != 4 or scenes.shape[1:] != (n_scenes, CANVAS, CANVAS) or len(scenes) == 0:
         raise ValueError(

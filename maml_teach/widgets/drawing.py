@@ -5,7 +5,7 @@ from importlib import resources
 import numpy as np
 import traitlets
 
-from .base import Figure, bundle, settable
+from .base import Figure, bundle, checked_start, settable
 
 N_PARAMS = 28_837  # of images_torch.conv_net for five ways
 N_DRAWINGS, SIDE = 6, 28
@@ -55,11 +55,8 @@ class DrawIt(Figure):
 
 
 def _checked(theta, examples, truths):
-    theta, examples, truths = np.asarray(theta), np.asarray(examples), np.asarray(truths)
-    if theta.shape != (N_PARAMS,):
-        raise ValueError(f"theta has shape {theta.shape}, expected ({N_PARAMS},)")
-    if not np.isfinite(theta).all():
-        raise ValueError("theta must be finite, but holds nan or inf")
+    theta = checked_start("theta", theta, N_PARAMS)
+    examples, truths = np.asarray(examples), np.asarray(truths)
     if examples.shape[1:] != (N_DRAWINGS, SIDE, SIDE) or len(examples) == 0:
         raise ValueError(f"examples has shape {examples.shape}, expected (n_sets, 6, 28, 28)")
     if not (examples.min() >= 0 and examples.max() <= 1):

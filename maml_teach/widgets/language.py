@@ -6,7 +6,7 @@ import numpy as np
 import traitlets
 
 from ..language import MODEL, shipped_names, shipped_titles
-from .base import Figure, bundle, settable
+from .base import Figure, bundle, checked_start, settable
 
 N_WAYS, MOST_SHOTS = 5, 5
 # Test languages, five at a time; the first are those that most readers have seen written.
@@ -58,7 +58,7 @@ class WhichLanguageIsThis(Figure):
     sets = traitlets.List(traitlets.List(traitlets.Dict())).tag(sync=True)
 
     def __init__(self, theta, names, titles, sets=SETS, **settings):
-        theta = _checked(theta)
+        theta = checked_start("theta", theta, MODEL.n_params)
         shown = [[_language(name, names, titles) for name in _five(one)] for one in sets]
         super().__init__(**settings)
         self.theta, self.sets = theta.astype("<f2").tobytes(), shown
@@ -85,12 +85,3 @@ def _language(name, names, titles):
     picked = [own[k] for k in np.linspace(0, len(own) - 1, 2 * n_pairs).astype(int)]
     pairs = [f"{picked[k]}, {picked[k + n_pairs]}" for k in range(n_pairs)]
     return {"title": titles.get(name, name), "samples": pairs[::2], "asked": pairs[1::2]}
-
-
-def _checked(theta):
-    theta = np.asarray(theta)
-    if theta.shape != (MODEL.n_params,):
-        raise ValueError(f"theta has shape {theta.shape}, expected ({MODEL.n_params},)")
-    if not np.isfinite(theta).all():
-        raise ValueError("theta must be finite, but holds nan or inf")
-    return theta
