@@ -26,7 +26,7 @@ MOVE = """async ([bar, n]) => {
   const [low, high] = [Number(bar.min), Number(bar.max)];
   const times = [];
   for (let k = 0; k < n; k++) {
-    await new Promise((done) => setTimeout(done, 40 + 16 * Math.random()));
+    await new Promise((done) => setTimeout(done, 40 + 160 * Math.random()));
     bar.value = low + (high - low) * (0.3 + 0.4 * ((7 * k) % 11) / 10);
     const start = performance.now();
     bar.dispatchEvent(new Event('input'));
@@ -49,7 +49,9 @@ def sliders(page):
         start = figure.get_by_role("button", name="▶ Start")
         if start.count():
             start.click()
-            yield from ((f"{title}, running: {bar.evaluate(NAME)}", bar) for bar in bars)
+            # A new seed stops the training: there is nothing to measure.
+            names = ((bar.evaluate(NAME), bar) for bar in bars)
+            yield from ((f"{title}, running: {name}", bar) for name, bar in names if name != "seed")
 
 
 def main():

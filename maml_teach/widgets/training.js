@@ -3,7 +3,7 @@
  * runs side by side. A worker trains; the page only draws. The worker's program is this very
  * module: it is loaded a second time, from its own text, and told to `serve`.
  */
-import { fomamlGradient, innerPath, loss, mamlGradient, network } from "./maths.js";
+import { fomamlGradient, innerPath, loss, mamlGradient, mse, network } from "./maths.js";
 import { predict, reptileGradient, uniforms } from "./maths.js";
 import { button, choice, connect, decades, element, format, formatLoss } from "./ui.js";
 import { oncePerFrame, panel, shortPower, slider, statusLine, svgElement } from "./ui.js";
@@ -12,6 +12,8 @@ const NET = network([1, 40, 40, 1], "relu");
 const [N_TASKS, N_POINTS] = [25, 10]; // a meta-batch; support points, and as many query points
 const GRADIENTS = { MAML: mamlGradient, FOMAML: fomamlGradient, Reptile: reptileGradient };
 const LOST = 1e4; // a loss beyond this will not come back; targets never exceed 5
+// Milliseconds a worker trains between looks at its messages, and rests when a slider has moved.
+const [BURST, REST] = [10, 50];
 const RUNS = ["a", "b"];
 const SETTINGS = ["algorithm", "alpha", "beta", "n_inner_steps"];
 const SHARED = ["seed", "held_out"];
@@ -91,10 +93,8 @@ export const sampleBatch = (next) => Array.from({ length: N_TASKS }, () => sampl
  * second.
  */
 export function serve(scope) {
-  let [run, settings, stream, training] = [null, null, null, false];
+  let [run, settings, stream, training, next] = [null, null, null, false, 0];
   let news = { losses: [], milliseconds: 0 };
-  // Where two workers would take all cores there are, the page gets time of its own.
-  const rest = scope.navigator?.hardwareConcurrency > 2 ? 0 : 8;
   const train = (milliseconds) => {
     const start = performance.now();
     do {
@@ -110,25 +110,32 @@ export function serve(scope) {
     news = { losses: [], milliseconds: 0 };
   };
   const goOn = () => {
-    if (!training) return;
-    train(20);
+    train(BURST);
     training = !run.lost;
     if (news.milliseconds > 75 || run.lost) report();
-    setTimeout(goOn, rest); // lets messages in
+    goOnAfter(0); // lets messages in
+  };
+  const goOnAfter = (milliseconds) => {
+    clearTimeout(next);
+    if (training) next = setTimeout(goOn, milliseconds);
   };
   const step = () => {
     train(0);
     report();
   };
   const commands = {
-    settings: (message) => ({ settings } = message),
+    settings(message) {
+      ({ settings } = message);
+      goOnAfter(REST); // the page draws first
+    },
     begin: ({ seed }) => ([run, stream] = [newRun(seed), uniforms(seed + 1000)]),
     start() {
-      if (!training) setTimeout(goOn, 0);
       training = true;
+      goOnAfter(0);
     },
     pause() {
       training = false;
+      clearTimeout(next);
       if (news.losses.length) report();
     },
     step: () => training || step(),
@@ -188,7 +195,7 @@ function fitOf(theta, settings, task) {
   const path = innerPath(NET, theta, task, { alpha, nInnerSteps });
   const at = [0, 1, nInnerSteps].map((k) => predict(NET, path[k], GRID));
   const truth = GRID.map(task.curve);
-  const mses = [0, 1, nInnerSteps].map((k) => loss(NET, path[k], GRID, truth));
+  const mses = at.map((prediction) => mse(prediction, truth));
   return { at, mses, truth, task, nInnerSteps };
 }
 
@@ -334,7 +341,7 @@ function render({ model, el }) {
   const root = element(el, "div", { class: "maml-figure mf-training", role: "group" });
   root.setAttribute("aria-label", "Train it here: two meta-trainings side by side");
   let [workers, training, lastSaid] = [[], false, 0];
-  let [progress, curves, speeds] = [[], [], []];
+  let [progress, curves, speeds, news] = [[], [], [], 0];
 
   const clear = () => {
     progress = RUNS.map(() => newRun(state.get("seed")));
@@ -356,7 +363,7 @@ function render({ model, el }) {
     const speed = (1000 * losses.length) / milliseconds;
     speeds[k] += (speeds[k] ? 0.2 : 1) * (speed - speeds[k]);
     if (training && progress.every(({ lost }) => lost)) setTraining(false);
-    redraw();
+    news ||= setTimeout(drawNews, 50);
   };
   const complain = (text) => say(`The training could not start: ${text}.`);
   /** The workers start with the first press, not with the page. */
@@ -391,6 +398,11 @@ function render({ model, el }) {
     say(describe(progress, settings, found, training));
   };
   const redraw = oncePerFrame(draw);
+  // News of both workers in one picture, which leaves the frame's turn to the reader's hand.
+  const drawNews = () => {
+    news = 0;
+    draw();
+  };
 
   clear();
   const lead = element(root, "div", { class: "mf-buttons" });
@@ -422,6 +434,7 @@ function render({ model, el }) {
   return () => {
     stop();
     redraw.cancel();
+    clearTimeout(news);
     say.cancel();
     state.close();
     for (const each of [curvePanel, ...fits]) each.plot.close();
