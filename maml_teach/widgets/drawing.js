@@ -4,6 +4,7 @@
  */
 import { convGradient, convNet, convScores, softmax } from "./conv.js";
 import { plus } from "./maths.js";
+import { afterRepaint } from "./slices.js";
 import { button, connect, element, floats, format, oncePerFrame, slider } from "./ui.js";
 import { statusLine, svgElement, uniqueId } from "./ui.js";
 
@@ -266,33 +267,38 @@ function describe(state, { before, after, pixels, truth, diverged }) {
 }
 
 /**
- * Walks the inner loop between repaints, one step or one judgement at a time, so that the page never
+ * Walks the inner loop after the repaint, one step or one judgement at a time, so that the page never
  * waits for it; `show(before, after)` is called once both are known.
  */
 function adapter(net, theta) {
-  let [loop, asked, timer] = ["", "", 0];
+  let [loop, asked] = ["", ""];
   let walked = [];
-  const work = (job) => {
-    const { five, drawing, alpha, k, show } = job;
+  let stop = () => {};
+  const answered = ({ k, show }) => {
     const [first, last] = [walked[0], walked[k]];
-    if (first.chances && last?.chances) return show(first.chances, last.chances);
-    timer = setTimeout(() => {
-      const judged = first.chances ? last : first;
-      if (!judged) walked.push({ theta: innerStep(net, walked.at(-1).theta, five, alpha) });
-      else judged.chances = chances(net, judged.theta, five, drawing);
-      work(job);
-    });
+    if (!first.chances || !last?.chances) return false;
+    show(first.chances, last.chances);
+    return true;
+  };
+  const work = (job) => {
+    const { five, drawing, alpha, k } = job;
+    const judged = walked[0].chances ? walked[k] : walked[0];
+    if (!judged) walked.push({ theta: innerStep(net, walked.at(-1).theta, five, alpha) });
+    else judged.chances = chances(net, judged.theta, five, drawing);
+    if (answered(job)) return;
+    const timer = setTimeout(work, 0, job);
+    stop = () => clearTimeout(timer);
   };
   return {
     go(job) {
-      clearTimeout(timer);
+      stop();
       const now = `${job.alpha} ${job.five.map((picture) => picture.join())}`;
       if (now !== loop) walked = [{ theta }];
       else if (asked !== job.drawing.join()) walked = walked.map((one) => ({ theta: one.theta }));
       [loop, asked] = [now, job.drawing.join()];
-      work(job);
+      if (!answered(job)) stop = afterRepaint(() => work(job));
     },
-    stop: () => clearTimeout(timer),
+    stop: () => stop(),
   };
 }
 

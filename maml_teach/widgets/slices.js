@@ -3,6 +3,16 @@
 const FIRST = 2; // milliseconds before the first repaint
 const SLICE = 6; // after each of those that follow
 
+/** Calls `job` when the next picture has been painted; returns what calls it off. */
+export function afterRepaint(job) {
+  let pause = 0;
+  const frame = requestAnimationFrame(() => (pause = setTimeout(job)));
+  return () => {
+    cancelAnimationFrame(frame);
+    clearTimeout(pause);
+  };
+}
+
 /**
  * Runs a generator step by step; a new one takes the place of one that is not finished. The first
  * slice comes at once, the others each after a repaint, so that none holds up the picture.
@@ -11,17 +21,13 @@ const SLICE = 6; // after each of those that follow
 export function inSlices(draw) {
   /** @type {Iterator<void>} */
   let work = [][Symbol.iterator]();
-  let [frame, pause] = [0, 0];
-  const stop = () => {
-    cancelAnimationFrame(frame);
-    clearTimeout(pause);
-  };
+  let stop = () => {};
   const go = (milliseconds) => {
     const end = performance.now() + milliseconds;
     let done = false;
     while (!done && performance.now() < end) done = work.next().done ?? false;
     draw(done);
-    if (!done) frame = requestAnimationFrame(() => (pause = setTimeout(go, 0, SLICE)));
+    if (!done) stop = afterRepaint(() => go(SLICE));
   };
   return {
     /** @param {Iterator<void>} next */
@@ -30,6 +36,6 @@ export function inSlices(draw) {
       work = next;
       go(FIRST);
     },
-    stop,
+    stop: () => stop(),
   };
 }
