@@ -50,8 +50,8 @@ def sliders(page):
         if start.count():
             start.click()
             # A new seed stops the training: there is nothing to measure.
-            names = ((bar.evaluate(NAME), bar) for bar in bars)
-            yield from ((f"{title}, running: {name}", bar) for name, bar in names if name != "seed")
+            bars = [bar for bar in bars if bar.evaluate(NAME) != "seed"]
+            yield from ((f"{title}, running: {bar.evaluate(NAME)}", bar) for bar in bars)
 
 
 def main():

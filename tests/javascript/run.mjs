@@ -122,7 +122,7 @@ function slicedWork() {
   let [clock, id] = [0, 0];
   const real = { now: performance.now, setTimeout, clearTimeout };
   performance.now = () => (clock += 1);
-  const ask = (run, _delay, ...given) => waiting.set(++id, () => run(...given)) && id;
+  const ask = (run) => waiting.set(++id, run) && id;
   const forget = (which) => waiting.delete(which);
   Object.assign(globalThis, { requestAnimationFrame: ask, setTimeout: ask });
   Object.assign(globalThis, { cancelAnimationFrame: forget, clearTimeout: forget });
