@@ -6,7 +6,7 @@ import numpy as np
 import traitlets
 
 from ..mlp import MLP
-from .base import Figure, bundle, settable
+from .base import Figure, bundle, checked_start, settable
 
 MODEL = MLP((1, 40, 40, 1), activation="relu", objective="mse")
 CONTROLS = (
@@ -81,12 +81,7 @@ def checked_starts(starts):
     """
     if not 1 <= len(starts) <= 4:
         raise ValueError(f"starts must hold one to four starts, got {len(starts)}")
-    thetas = {name: np.asarray(theta) for name, theta in starts.items()}
-    for name, theta in thetas.items():
-        if theta.shape != (MODEL.n_params,):
-            raise ValueError(
-                f"starts[{name!r}] has shape {theta.shape}, expected ({MODEL.n_params},)"
-            )
-        if not np.isfinite(theta).all():
-            raise ValueError(f"starts[{name!r}] must be finite, but holds nan or inf")
-    return thetas
+    return {
+        name: checked_start(f"starts[{name!r}]", theta, MODEL.n_params)
+        for name, theta in starts.items()
+    }
