@@ -3,16 +3,23 @@
 ``central_difference`` and ``check_meta_gradient`` judge by values of the objective alone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from .diagnosis import Problem, SingleTask, as_numpy, ask, diagnose, objective
-from .tasks import check_batch, check_inner_loop, check_rate
+from .inputs import Array
+from .protocols import Model
+from .tasks import Task, check_batch, check_inner_loop, check_rate
 
 
-def central_difference(function, theta, step=1e-6):
+def central_difference(
+    function: Callable[[NDArray], float], theta: NDArray, step: float = 1e-6
+) -> NDArray:
     r"""Gradient of a scalar function by central differences, one coordinate at a time.
 
     .. math:: \partial_j f \approx \frac{f(\theta + h e_j) - f(\theta - h e_j)}{2h}
@@ -44,7 +51,7 @@ def central_difference(function, theta, step=1e-6):
     return gradient
 
 
-def relative_error(value, reference):
+def relative_error(value: ArrayLike, reference: ArrayLike) -> float:
     """``|value - reference| / max(|value|, |reference|)`` in the Euclidean norm; 0 for 0 and 0.
 
     >>> float(relative_error(np.array([3.0, 4.0]), np.array([3.0, 4.0])))
@@ -56,7 +63,7 @@ def relative_error(value, reference):
     if value.shape != reference.shape:
         raise ValueError(f"value has shape {value.shape}, reference has {reference.shape}")
     scale = max(np.linalg.norm(value), np.linalg.norm(reference))
-    return np.linalg.norm(value - reference) / scale if scale > 0 else 0.0
+    return float(np.linalg.norm(value - reference) / scale) if scale > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -79,27 +86,27 @@ class Verdict:
     numerical: np.ndarray
     claimed: np.ndarray
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.passed
 
-    def __str__(self):
+    def __str__(self) -> str:
         word = "passed" if self.passed else "failed"
         return f"{word}: {self.sentence} (relative error of the slopes {self.error:.1e})"
 
 
 def check_meta_gradient(
-    meta_gradient,
-    model,
-    theta,
-    tasks,
+    meta_gradient: Callable[..., Any],
+    model: Model,
+    theta: Array,
+    tasks: Task,
     *,
-    alpha=0.01,
-    n_inner_steps=3,
-    n_directions=20,
-    step=1e-6,
-    tolerance=1e-5,
-    rng=None,
-):
+    alpha: float = 0.01,
+    n_inner_steps: int = 3,
+    n_directions: int = 20,
+    step: float = 1e-6,
+    tolerance: float = 1e-5,
+    rng: np.random.Generator | None = None,
+) -> Verdict:
     r"""Judge anyone's MAML gradient by central differences, and name the likeliest mistake.
 
     The judge is the meta-objective itself, the mean over tasks of the query loss after
@@ -159,7 +166,7 @@ def check_meta_gradient(
     return Verdict(not mistake, mistake, sentence, error, numerical, claimed)
 
 
-def _slope(here, direction, step):
+def _slope(here: Problem, direction: NDArray, step: float) -> float:
     ahead, behind = (
         objective(replace(here, theta=here.theta + sign * step * direction)) for sign in (1, -1)
     )
@@ -168,7 +175,9 @@ def _slope(here, direction, step):
     return (ahead - behind) / (2 * step)
 
 
-def _check_arguments(model, theta, tasks, n_inner_steps, n_directions):
+def _check_arguments(
+    model: Model, theta: Array, tasks: Task, n_inner_steps: int, n_directions: int
+) -> None:
     check_batch(tasks)
     for name in ("loss", "gradient", "hvp"):
         if not hasattr(model, name):
@@ -189,10 +198,10 @@ def _check_arguments(model, theta, tasks, n_inner_steps, n_directions):
         raise ValueError(f"n_directions must be at least 1, got {n_directions}")
 
 
-def _functions(model, theta):
+def _functions(model: Model, theta: Array) -> SingleTask:
     """The model's functions of one task, on NumPy parameters whatever its engine."""
 
-    def convert(array):
+    def convert(array: NDArray) -> Array:
         return theta.new_tensor(array) if hasattr(theta, "new_tensor") else array
 
     return SingleTask(
@@ -202,5 +211,5 @@ def _functions(model, theta):
     )
 
 
-def _single(tasks):
+def _single(tasks: Task) -> list[Task]:
     return [tasks.select(index) for index in range(tasks.n_tasks)]

@@ -7,17 +7,23 @@ that, and decides by central differences whether there is anything to explain.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from .inputs import Array
+from .protocols import Model
+from .tasks import Task
 
 
 @dataclass(frozen=True)
 class SingleTask:
     """A model's three functions for one task, NumPy arrays in and out."""
 
-    loss: Callable
-    gradient: Callable
-    hvp: Callable
+    loss: Callable[..., float]
+    gradient: Callable[..., NDArray]
+    hvp: Callable[..., NDArray]
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Problem:
 
     model: SingleTask
     theta: np.ndarray
-    tasks: list
+    tasks: list[Task]
     alpha: float
     n_inner_steps: int
 
@@ -40,7 +46,7 @@ class Answer:
     theta_after: np.ndarray
 
 
-def _descend(here, task):
+def _descend(here: Problem, task: Task) -> list[NDArray]:
     """``theta_0 ... theta_K`` of one task."""
     path = [here.theta]
     for _ in range(here.n_inner_steps):
@@ -49,13 +55,18 @@ def _descend(here, task):
     return path
 
 
-def objective(here):
+def objective(here: Problem) -> float:
     """The meta-loss: mean over tasks of the query loss after the inner loop."""
     ends = [(_descend(here, task)[-1], task) for task in here.tasks]
-    return np.mean([here.model.loss(end, task.x_query, task.y_query) for end, task in ends])
+    return float(np.mean([here.model.loss(end, task.x_query, task.y_query) for end, task in ends]))
 
 
-def _walk(here, task, points=lambda path: path[:-1], sign=-1):
+def _walk(
+    here: Problem,
+    task: Task,
+    points: Callable[[list[NDArray]], list[NDArray]] = lambda path: path[:-1],
+    sign: int = -1,
+) -> NDArray:
     """The gradient of one task, with Hessians where ``points`` says: right, or wrong on purpose."""
     path = _descend(here, task)
     v = here.model.gradient(path[-1], task.x_query, task.y_query)
@@ -65,27 +76,27 @@ def _walk(here, task, points=lambda path: path[:-1], sign=-1):
     return v
 
 
-def _steps(here, task, more):
+def _steps(here: Problem, task: Task, more: int) -> NDArray:
     return _walk(replace(here, n_inner_steps=max(here.n_inner_steps + more, 0)), task)
 
 
-def _other_alpha(here, task, factor):
+def _other_alpha(here: Problem, task: Task, factor: float) -> NDArray:
     return _walk(replace(here, alpha=factor * here.alpha), task)
 
 
-def _support_as_query(here, task):
+def _support_as_query(here: Problem, task: Task) -> NDArray:
     return _walk(here, replace(task, x_query=task.x_support, y_query=task.y_support))
 
 
-def _query_as_support(here, task):
+def _query_as_support(here: Problem, task: Task) -> NDArray:
     return _walk(here, replace(task, x_support=task.x_query, y_support=task.y_query))
 
 
-def _no_inner_loop(here, task):
+def _no_inner_loop(here: Problem, task: Task) -> NDArray:
     return here.model.gradient(here.theta, task.x_query, task.y_query)
 
 
-def _reptile(here, task):
+def _reptile(here: Problem, task: Task) -> NDArray:
     return (here.theta - _descend(here, task)[-1]) / here.alpha
 
 
@@ -98,7 +109,7 @@ _ALPHAS = {
 }
 
 # Name -> (sentence, gradient of one task). The first entry is the truth.
-MISTAKES = {
+MISTAKES: dict[str, tuple[str, Callable[..., NDArray]]] = {
     "": ("the gradient is the exact one", _walk),
     "first-order only": (
         "the walk back is missing: this is first-order MAML (create_graph forgotten, or a detach)",
@@ -140,7 +151,14 @@ KINKS = (
 )
 
 
-def diagnose(here, answer, error, tolerance, tasks, asks_again):
+def diagnose(
+    here: Problem,
+    answer: Answer,
+    error: float,
+    tolerance: float,
+    tasks: Task,
+    asks_again: Callable[[Task], Answer],
+) -> tuple[str, str]:
     """``(mistake, sentence)``; the mistake is empty if all is well."""
     if not np.array_equal(answer.theta_after, here.theta):
         return "theta overwritten", "theta is not the same after the call as before"
@@ -152,7 +170,13 @@ def diagnose(here, answer, error, tolerance, tasks, asks_again):
     return _name_loss(here, answer.meta_loss, tolerance)
 
 
-def _name_gradient(here, answer, tolerance, tasks, asks_again):
+def _name_gradient(
+    here: Problem,
+    answer: Answer,
+    tolerance: float,
+    tasks: Task,
+    asks_again: Callable[[Task], Answer],
+) -> tuple[str, str]:
     wrong = {name: [one(here, task) for task in here.tasks] for name, (_, one) in MISTAKES.items()}
     for exact_scale in (True, False):
         for name, each in wrong.items():
@@ -173,14 +197,14 @@ def _name_gradient(here, answer, tolerance, tasks, asks_again):
     return _unnamed(here, answer, tolerance)
 
 
-def _fit_scale(gradient, candidate):
+def _fit_scale(gradient: NDArray, candidate: NDArray) -> tuple[float, float]:
     """The best factor for ``candidate``, and the relative error that is left."""
     square = candidate @ candidate
     scale = gradient @ candidate / square if square > 0 else 0.0
     return scale, _miss(scale * candidate, gradient)
 
 
-def _fit_weights(gradient, each):
+def _fit_weights(gradient: NDArray, each: list[NDArray]) -> tuple[NDArray, float]:
     """Weights of the tasks that explain ``gradient`` best, and the relative error left."""
     columns = np.transpose(each)
     weights = np.linalg.lstsq(columns, gradient, rcond=None)[0]
@@ -189,7 +213,7 @@ def _fit_weights(gradient, each):
     return weights, _miss(columns @ weights, gradient)
 
 
-def _with_scale(name, scale, here):
+def _with_scale(name: str, scale: float, here: Problem) -> tuple[str, str]:
     n, n_queries = len(here.tasks), len(here.tasks[0].x_query)
     sentence = MISTAKES[name][0]
     if abs(scale - 1) < 1e-3:
@@ -209,7 +233,7 @@ def _with_scale(name, scale, here):
     return joined, f"{lead} is {long}"
 
 
-def _with_weights(name, weights):
+def _with_weights(name: str, weights: NDArray) -> tuple[str, str]:
     low, high = weights.min(), weights.max()
     sentence = (
         f"the tasks do not count alike: their weights run from {low:.3g} to {high:.3g}, "
@@ -220,7 +244,7 @@ def _with_weights(name, weights):
     return f"{name}, per-task scaling", f"{MISTAKES[name][0]}; moreover {sentence}"
 
 
-def _unnamed(here, answer, tolerance):
+def _unnamed(here: Problem, answer: Answer, tolerance: float) -> tuple[str, str]:
     mistake, sentence = _name_loss(here, answer.meta_loss, tolerance)
     if mistake:
         return mistake, sentence
@@ -230,7 +254,7 @@ def _unnamed(here, answer, tolerance):
     )
 
 
-def _name_loss(here, meta_loss, tolerance):
+def _name_loss(here: Problem, meta_loss: float | None, tolerance: float) -> tuple[str, str]:
     right = objective(here)
     if meta_loss is None or abs(meta_loss - right) <= tolerance * max(abs(right), 1e-12):
         return "", "gradient and meta-loss are those of the objective"
@@ -248,7 +272,14 @@ def _name_loss(here, meta_loss, tolerance):
     )
 
 
-def ask(meta_gradient, model, theta, tasks, alpha, n_inner_steps):
+def ask(
+    meta_gradient: Callable[..., Any],
+    model: Model,
+    theta: Array,
+    tasks: Task,
+    alpha: float,
+    n_inner_steps: int,
+) -> Answer:
     """One call of the function under test, on a theta that it may spoil."""
     own = theta.clone() if hasattr(theta, "clone") else theta.copy()
     answer = meta_gradient(model, own, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
@@ -262,11 +293,11 @@ def ask(meta_gradient, model, theta, tasks, alpha, n_inner_steps):
     return Answer(None if meta_loss is None else float(meta_loss), gradient, as_numpy(own))
 
 
-def as_numpy(array):
+def as_numpy(array: Array) -> NDArray:
     """A tensor as an array; an array as it is."""
     return array.detach().cpu().numpy() if hasattr(array, "detach") else array
 
 
-def _miss(value, reference):
+def _miss(value: NDArray, reference: NDArray) -> float:
     scale = np.linalg.norm(reference)
-    return np.linalg.norm(value - reference) / scale if scale > 0 else np.linalg.norm(value)
+    return float(np.linalg.norm(value - reference) / scale if scale > 0 else np.linalg.norm(value))

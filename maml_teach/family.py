@@ -4,13 +4,22 @@ Each function is ``maml.maml_gradient`` with a few lines changed; compare them s
 FOMAML, Reptile and ANIL differ by one line and stand in ``maml``.
 """
 
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from .maml import _check_convergence, _inner_path, _query, adapt
-from .tasks import check_rate, rate
+from .inputs import Rates, check_rate
+from .maml import inner_path, query_gradient
+from .protocols import HasGradient, MetaGradient, Model
+from .tasks import Task
 
 
-def meta_sgd_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def meta_sgd_gradient(
+    model: Model, theta: NDArray, tasks: Task, *, alpha: NDArray, n_inner_steps: int = 1
+) -> tuple[float, NDArray, NDArray]:
     r"""Meta-SGD: the inner rates are learned too, one per parameter.
 
     .. math:: v_k = v_{k+1} - H_k (\alpha \odot v_{k+1}), \qquad
@@ -34,8 +43,8 @@ def meta_sgd_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
         Li et al. (2017), *Meta-SGD*, Algorithm 1; there with one inner step.
     """
     alpha = _check_vector(alpha, theta)
-    path = _inner_path(model, theta, tasks, alpha, n_inner_steps)
-    meta_loss, v = _query(model, path[-1], tasks)
+    path = inner_path(model, theta, tasks, alpha, n_inner_steps)
+    meta_loss, v = query_gradient(model, path[-1], tasks)
     alpha_gradient = np.zeros_like(v)
     for theta_k in reversed(path[:-1]):
         g = model.gradient(theta_k, tasks.x_support, tasks.y_support)
@@ -44,7 +53,15 @@ def meta_sgd_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     return meta_loss, v.mean(axis=0), alpha_gradient.mean(axis=0)
 
 
-def maml_plus_plus_gradient(model, theta, tasks, *, alpha, n_inner_steps, step_weights):
+def maml_plus_plus_gradient(
+    model: Model,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: NDArray,
+    n_inner_steps: int,
+    step_weights: Sequence[float],
+) -> tuple[float, NDArray, NDArray]:
     r"""Two parts of MAML++: one learned rate per step, and a loss after every step.
 
     .. math:: F(\theta, \alpha) = \frac1T \sum_i \sum_{k=1}^{K} w_k L^Q_i(\theta_{i,k})
@@ -75,19 +92,29 @@ def maml_plus_plus_gradient(model, theta, tasks, *, alpha, n_inner_steps, step_w
         rates per step.
     """
     step_weights = _check_steps(alpha, step_weights, n_inner_steps)
-    path = _inner_path(model, theta, tasks, alpha, n_inner_steps)
-    meta_loss, v, alpha_gradient = 0.0, 0.0, np.empty_like(alpha)
+    path = inner_path(model, theta, tasks, alpha, n_inner_steps)
+    meta_loss, alpha_gradient = 0.0, np.empty_like(alpha)
+    v: Any = 0.0
     for k in reversed(range(n_inner_steps)):
-        loss, query_gradient = _query(model, path[k + 1], tasks)
+        loss, v_query = query_gradient(model, path[k + 1], tasks)
         meta_loss = meta_loss + step_weights[k] * loss  # (5.5)
-        v = v + step_weights[k] * query_gradient
+        v = v + step_weights[k] * v_query
         g = model.gradient(path[k], tasks.x_support, tasks.y_support)
         alpha_gradient[k] = -np.sum(v * g, axis=-1).mean()
         v = v - model.hvp(path[k], alpha[k] * v, tasks.x_support, tasks.y_support)  # (5.6)
     return meta_loss, v.mean(axis=0), alpha_gradient
 
 
-def imaml_adapt(model, theta, tasks, *, alpha, n_inner_steps=1, lam, anchor=None):
+def imaml_adapt(
+    model: HasGradient,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    lam: float,
+    anchor: NDArray | None = None,
+) -> NDArray:
     r"""The inner loop of iMAML: gradient descent that a spring ties to the start.
 
     .. math:: \theta_{k+1} = \theta_k - \alpha (g_k + \lambda (\theta_k - \theta))
@@ -113,17 +140,25 @@ def imaml_adapt(model, theta, tasks, *, alpha, n_inner_steps=1, lam, anchor=None
         Rajeswaran et al. (2019), *Meta-learning with implicit gradients*: the proximal term.
     """
     check_rate("lam", lam)
-    theta_k = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=0)  # checks, and task axis
     anchor = theta if anchor is None else anchor
-    with np.errstate(over="ignore", invalid="ignore"):  # reported just below
-        for k in range(n_inner_steps):
-            gradient = model.gradient(theta_k, tasks.x_support, tasks.y_support)
-            theta_k = theta_k - rate(alpha, k) * (gradient + lam * (theta_k - anchor))  # (5.7)
-    _check_convergence(theta_k, alpha, n_inner_steps)
-    return theta_k
+
+    def gradient(theta_k: NDArray, x: NDArray, y: NDArray) -> NDArray:
+        return model.gradient(theta_k, x, y) + lam * (theta_k - anchor)  # (5.7)
+
+    tied: Any = SimpleNamespace(gradient=gradient)
+    return inner_path(tied, theta, tasks, alpha, n_inner_steps)[-1]
 
 
-def imaml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1, lam, n_cg_steps=5):
+def imaml_gradient(
+    model: Model,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    lam: float,
+    n_cg_steps: int = 5,
+) -> tuple[float, NDArray]:
     r"""iMAML: the meta-gradient from where the inner loop ends, whatever way it took there.
 
     .. math:: v = \Bigl(I + \frac1\lambda H(\theta')\Bigr)^{-1} \nabla L^Q(\theta')
@@ -152,18 +187,18 @@ def imaml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1, lam, n_cg_ste
         Rajeswaran et al. (2019), *Meta-learning with implicit gradients*, Lemma 1 and
         Algorithm 2.
     """
-    settings = {"alpha": alpha, "n_inner_steps": n_inner_steps, "lam": lam}
+    settings: dict[str, Any] = {"alpha": alpha, "n_inner_steps": n_inner_steps, "lam": lam}
     theta_prime = imaml_adapt(model, theta, tasks, **settings)
-    meta_loss, query_gradient = _query(model, theta_prime, tasks)
+    meta_loss, v_query = query_gradient(model, theta_prime, tasks)
 
-    def product(v):
+    def product(v: NDArray) -> NDArray:
         return v + model.hvp(theta_prime, v, tasks.x_support, tasks.y_support) / lam
 
-    v = conjugate_gradient(product, query_gradient, n_cg_steps)  # (5.8)
+    v = conjugate_gradient(product, v_query, n_cg_steps)  # (5.8)
     return meta_loss, v.mean(axis=0)
 
 
-def conjugate_gradient(product, b, n_steps):
+def conjugate_gradient(product: Callable[[NDArray], NDArray], b: NDArray, n_steps: int) -> NDArray:
     """Solve ``A x = b`` for each row of ``b`` by conjugate gradients, all rows side by side.
 
     A row stops where it is solved, or where ``A`` is found not to be positive definite (a
@@ -207,7 +242,9 @@ def conjugate_gradient(product, b, n_steps):
     return x
 
 
-def learn_rates(gradient, first_rates):
+def learn_rates(
+    gradient: Callable[..., tuple[float, NDArray, NDArray]], first_rates: NDArray
+) -> MetaGradient:
     """A gradient in theta and rates as a gradient in one flat vector, for ``train.meta_train``.
 
     The vector holds ``theta``, then the rates as multiples of their first values, row by row: one
@@ -229,7 +266,9 @@ def learn_rates(gradient, first_rates):
     if not np.all(first_rates):
         raise ValueError("first_rates must not hold a zero: they are the units of the rates")
 
-    def joined_gradient(model, vector, tasks, *, alpha, n_inner_steps):
+    def joined_gradient(
+        model: Model, vector: NDArray, tasks: Task, *, alpha: Any, n_inner_steps: int
+    ) -> tuple[float, NDArray]:
         theta, rates = split_rates(vector, first_rates)
         meta_loss, in_theta, in_rates = gradient(
             model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps
@@ -239,22 +278,22 @@ def learn_rates(gradient, first_rates):
     return joined_gradient
 
 
-def join_rates(theta, first_rates):
+def join_rates(theta: NDArray, first_rates: NDArray) -> NDArray:
     """The flat vector that training starts from: ``theta``, then a one for each rate."""
     return np.concatenate([theta, np.ones(first_rates.size, theta.dtype)])
 
 
-def split_rates(vector, first_rates):
+def split_rates(vector: NDArray, first_rates: NDArray) -> tuple[NDArray, NDArray]:
     """``(theta, rates)`` of a vector of :func:`learn_rates`."""
     theta, multiples = np.split(vector, [vector.size - first_rates.size])
     return theta, first_rates * multiples.reshape(first_rates.shape)
 
 
-def _dot(x, y):
+def _dot(x: NDArray, y: NDArray) -> NDArray:
     return np.sum(x * y, axis=-1, keepdims=True)
 
 
-def _check_vector(alpha, theta):
+def _check_vector(alpha: NDArray, theta: NDArray) -> NDArray:
     if np.shape(alpha) != np.shape(theta):
         raise ValueError(
             f"alpha has shape {np.shape(alpha)}; expected one rate per parameter, {np.shape(theta)}"
@@ -262,14 +301,12 @@ def _check_vector(alpha, theta):
     return alpha
 
 
-def _check_steps(alpha, step_weights, n_inner_steps):
+def _check_steps(alpha: NDArray, step_weights: Sequence[float], n_inner_steps: int) -> list[float]:
     if np.shape(alpha) != (n_inner_steps, 1) or n_inner_steps < 1:
         raise ValueError(
             f"alpha has shape {np.shape(alpha)}; expected one row per step, ({n_inner_steps}, 1)"
         )
-    step_weights = np.asarray(step_weights, dtype=float)
-    if step_weights.shape != (n_inner_steps,) or not np.isfinite(step_weights).all():
-        raise ValueError(
-            f"step_weights must be {n_inner_steps} finite numbers, got {step_weights!r}"
-        )
-    return step_weights.tolist()  # plain numbers leave the dtype of arrays alone
+    weights = np.asarray(step_weights, dtype=float)
+    if weights.shape != (n_inner_steps,) or not np.isfinite(weights).all():
+        raise ValueError(f"step_weights must be {n_inner_steps} finite numbers, got {weights!r}")
+    return weights.tolist()  # plain numbers leave the dtype of arrays alone

@@ -5,11 +5,23 @@ Every function takes any ``model`` with ``loss``, ``gradient`` and ``hvp`` on a 
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .tasks import check_batch, check_inner_loop, check_rate, rate
+from .inputs import Rates, check_convergence, check_inner_loop, check_rate, check_theta, rate
+from .protocols import HasGradient, Model, ModelWithHead
+from .rules import SGD, Rule, chosen
+from .tasks import Task, check_batch
 
 
-def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
+def adapt(
+    model: HasGradient,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
+) -> NDArray:
     r"""The inner loop: ``n_inner_steps`` of gradient descent on each task's support set.
 
     .. math:: \theta_{k+1} = \theta_k - \alpha \nabla L^S(\theta_k)
@@ -24,6 +36,8 @@ def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
             ``(n_params,)``, or one row per step, ``(n_steps, 1)`` or ``(n_steps, n_params)``,
             whose last row serves all further steps.
         n_inner_steps: Number of inner steps, at least 0.
+        inner: How a step follows from a gradient: ``"sgd"`` as above, ``"adam"``, or a
+            ``rules.Rule``.
 
     Returns:
         ``theta_prime``, shape ``(n_tasks, n_params)``.
@@ -42,10 +56,12 @@ def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
     >>> adapt(model, model.init(rng), tasks, alpha=0.01, n_inner_steps=5).shape
     (25, 1761)
     """
-    return _inner_path(model, theta, tasks, alpha, n_inner_steps)[-1]
+    return inner_path(model, theta, tasks, alpha, n_inner_steps, chosen(inner, "inner"))[-1]
 
 
-def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def maml_gradient(
+    model: Model, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[float, NDArray]:
     r"""The exact meta-gradient, second order, for any number of inner steps.
 
     .. math:: v_K = \nabla L^Q(\theta_K), \qquad v_k = v_{k+1} - \alpha H_k v_{k+1}
@@ -71,14 +87,16 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     Source:
         Finn et al. (2017), Algorithm 2, line 10.
     """
-    path = _inner_path(model, theta, tasks, alpha, n_inner_steps)
-    meta_loss, v = _query(model, path[-1], tasks)
+    path = inner_path(model, theta, tasks, alpha, n_inner_steps)
+    meta_loss, v = query_gradient(model, path[-1], tasks)
     for k in reversed(range(n_inner_steps)):
         v = v - model.hvp(path[k], rate(alpha, k) * v, tasks.x_support, tasks.y_support)  # (3.6)
     return meta_loss, v.mean(axis=0)  # (3.7)
 
 
-def fomaml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def fomaml_gradient(
+    model: Model, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[float, NDArray]:
     """First-order MAML: the query gradient at ``theta_prime``, used as if it were at ``theta``.
 
     Arguments, answer and errors are those of :func:`maml_gradient`.
@@ -87,11 +105,13 @@ def fomaml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
         Finn et al. (2017), section 5.2, 'first order approximation'.
     """
     theta_prime = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
-    meta_loss, v = _query(model, theta_prime, tasks)
+    meta_loss, v = query_gradient(model, theta_prime, tasks)
     return meta_loss, v.mean(axis=0)  # (3.17)
 
 
-def reptile_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def reptile_gradient(
+    model: Model, theta: NDArray, tasks: Task, *, alpha: float, n_inner_steps: int = 1
+) -> tuple[float, NDArray]:
     """Reptile: the mean of ``(theta - theta_prime) / alpha``; queries are only scored.
 
     Arguments, answer and errors are those of :func:`maml_gradient`; ``alpha`` is a number.
@@ -105,7 +125,9 @@ def reptile_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     return meta_loss, (theta - theta_prime.mean(axis=0)) / alpha  # (3.18)
 
 
-def anil_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def anil_gradient(
+    model: ModelWithHead, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[float, NDArray]:
     """ANIL, 'almost no inner loop': MAML whose inner loop moves the last layer only.
 
     The outer loop still trains all of ``theta``. To adapt as ANIL does, give :func:`adapt` the
@@ -121,7 +143,9 @@ def anil_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     return maml_gradient(model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps)
 
 
-def joint_gradient(model, theta, tasks, *, alpha=None, n_inner_steps=0):
+def joint_gradient(
+    model: Model, theta: NDArray, tasks: Task, *, alpha: Rates | None = None, n_inner_steps: int = 0
+) -> tuple[float, NDArray]:
     """Multi-task baseline: the gradient of the mean query loss at ``theta``, nobody adapts.
 
     This is the limit of :func:`maml_gradient` for ``alpha`` to 0. ``alpha`` and
@@ -137,46 +161,34 @@ def joint_gradient(model, theta, tasks, *, alpha=None, n_inner_steps=0):
         The baseline 'pretrained on all tasks' of Finn et al. (2017), section 5.1.
     """
     check_batch(tasks)
-    loss, v = _query(model, _check_theta(theta), tasks)
+    loss, v = query_gradient(model, check_theta(theta), tasks)
     return loss, v.mean(axis=0)
 
 
-def _inner_path(model, theta, tasks, alpha, n_inner_steps):
-    """``[theta_0, ..., theta_K]``, each ``(n_tasks, n_params)``."""
+def inner_path(
+    model: HasGradient,
+    theta: NDArray,
+    tasks: Task,
+    alpha: Rates,
+    n_inner_steps: int,
+    rule: Rule = SGD,
+) -> list[NDArray]:
+    """``[theta_0, ..., theta_K]``, each ``(n_tasks, n_params)``; see :func:`adapt`."""
     check_batch(tasks)
     check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
-    theta_k = np.broadcast_to(_check_theta(theta), (tasks.n_tasks, theta.shape[-1]))
-    path = [theta_k]
+    theta_k = np.broadcast_to(check_theta(theta), (tasks.n_tasks, theta.shape[-1]))
+    path, state = [theta_k], rule.init(theta_k)
     with np.errstate(over="ignore", invalid="ignore"):  # reported just below
         for k in range(n_inner_steps):
             gradient = model.gradient(theta_k, tasks.x_support, tasks.y_support)
-            theta_k = theta_k - rate(alpha, k) * gradient  # (3.2)
+            theta_k, state = rule.update(theta_k, gradient, state, rate(alpha, k), k + 1)  # (3.2)
             path.append(theta_k)
-    _check_convergence(theta_k, alpha, n_inner_steps)
+    check_convergence(theta_k, alpha, n_inner_steps)
     return path
 
 
-def _query(model, theta_prime, tasks):
+def query_gradient(model: Model, theta_prime: NDArray, tasks: Task) -> tuple[float, NDArray]:
     """Mean query loss at ``theta_prime``, and each task's gradient of its own."""
     losses = model.loss(theta_prime, tasks.x_query, tasks.y_query)
     v = model.gradient(theta_prime, tasks.x_query, tasks.y_query)  # (3.5)
     return losses.mean(), v  # (3.1)
-
-
-def _check_theta(theta):
-    if not np.isfinite(theta).all():
-        raise ValueError("theta must be finite, but holds nan or inf")
-    return theta
-
-
-def _check_convergence(theta_prime, alpha, n_inner_steps):
-    finite = np.isfinite(theta_prime).all(axis=-1)
-    if not finite.all():
-        raise FloatingPointError(
-            f"the inner loop diverged on {np.sum(~finite)} of {finite.size} tasks within "
-            f"{n_inner_steps} steps: alpha = {_shown(alpha)} is too large"
-        )
-
-
-def _shown(alpha):
-    return alpha if np.ndim(alpha) == 0 else f"{np.min(alpha):.3g} to {np.max(alpha):.3g}"

@@ -6,15 +6,22 @@ derivation with the walk or with the NumPy reference, so that their agreement is
 Device and dtype follow ``theta``; arrays in a task are converted to them.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from .inputs import Array, arrays_in, check_inner_loop, check_rate, rate
 from .mlp_torch import MLP, Differentiable
 from .module_torch import FromModule, from_module, from_module_all_at_once, rates_by_name
-from .tasks import arrays_in, check_batch, check_inner_loop, check_rate, rate
+from .protocols import HasLoss, ModelWithHead, TorchModel
+from .rules import Rule, chosen
+from .tasks import Task, check_batch
 
 __all__ = [
     "MLP",
@@ -32,14 +39,40 @@ __all__ = [
     "unrolled_gradient",
 ]
 
+Rates = float | NDArray | Tensor  # alpha: as in ``inputs``, or a tensor
 
-def adapt(model, theta, tasks, *, alpha, n_inner_steps=1):
+
+def _descend(
+    theta: Tensor, gradient: Tensor, state: tuple, alpha: Any, k: int
+) -> tuple[Tensor, tuple]:
+    """``theta - alpha * gradient``; in one go over memory if ``alpha`` is a number."""
+    if np.isscalar(alpha):
+        # Text would be a scalar too, but is no rate.
+        return torch.sub(theta, gradient, alpha=alpha), state  # type: ignore[arg-type]
+    return theta - alpha * gradient, state
+
+
+SGD = Rule(lambda theta: (), _descend)
+
+
+def adapt(
+    model: HasLoss,
+    theta: Tensor,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
+) -> Tensor:
     """The inner loop; see ``maml.adapt``. Returns ``theta_prime`` ``(n_tasks, n_params)``."""
-    theta, alpha, tasks = _prepare(theta, tasks, alpha, n_inner_steps)
-    return _adapted(model, theta, tasks, alpha, n_inner_steps)
+    theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
+    rule = SGD if inner == "sgd" else chosen(inner, "inner")
+    return _adapted(model, theta, tasks, alpha, n_inner_steps, rule)
 
 
-def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def maml_gradient(
+    model: HasLoss, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[Tensor, Tensor]:
     r"""The exact meta-gradient by a walk back over the inner steps; see ``maml.maml_gradient``.
 
     The ``theta_k`` of each step are stored and ``H_k v`` is computed again on the way back, except
@@ -57,59 +90,82 @@ def maml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
     """
     if not isinstance(model, Differentiable):
         return unrolled_gradient(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
-    meta_loss, gradient = 0.0, 0.0
+    meta_loss: Any = 0.0
+    gradient: Any = 0.0
     with torch.inference_mode(model.by_hand):  # many small steps, and none of them recorded
-        theta, alpha, tasks = _prepare(theta, tasks, alpha, n_inner_steps)
-        for some in _portions(model, tasks):
-            path, theta_prime = _walk(model, theta, some, alpha, n_inner_steps)
-            losses, v = _query(model, theta_prime, some)
+        theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
+        start = theta if model.shares_theta else theta.expand(tasks.n_tasks, -1)
+        n_kept = _n_kept(model, tasks, n_inner_steps)
+        for theta_0, support, query in _portions(model, start, tasks):
+            path, theta_prime = _walk(model, theta_0, support, alpha, n_inner_steps, n_kept)
+            losses, v = model.loss_and_gradient(theta_prime, *query)  # (3.5)
             meta_loss = meta_loss + losses.sum()
-            gradient = gradient + _walk_back(model, path, v, some, alpha)
+            gradient = gradient + _walk_back(model, path, v, support, alpha)
     return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.7)
 
 
-def unrolled_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def unrolled_gradient(
+    model: HasLoss, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[Tensor, Tensor]:
     """The same by autograd through the inner loop; for any ``model`` that has ``loss``."""
-    theta, alpha, tasks = _prepare(theta, tasks, alpha, n_inner_steps)
+    theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
     theta.requires_grad_()
-    theta_prime = _inner_loop(model, theta, tasks, alpha, n_inner_steps, create_graph=True)
-    meta_loss = _query_loss(model, theta_prime, tasks)
+    theta_prime = unrolled(model, theta, tasks, alpha, n_inner_steps)
+    meta_loss = query_loss(model, theta_prime, tasks)
     return meta_loss.detach(), torch.autograd.grad(meta_loss, theta)[0]
 
 
-def fomaml_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def fomaml_gradient(
+    model: HasLoss, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[Tensor, Tensor]:
     """First-order MAML; see ``maml.fomaml_gradient``."""
-    theta, alpha, tasks = _prepare(theta, tasks, alpha, n_inner_steps)
-    meta_loss, gradient = 0.0, 0.0
-    for some in _portions(model, tasks):
-        theta_prime = _adapted(model, theta, some, alpha, n_inner_steps)
-        losses, v = _query(model, theta_prime, some)
-        meta_loss, gradient = meta_loss + losses.sum(), gradient + v.sum(dim=0)
+    theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
+    start = theta.expand(tasks.n_tasks, -1)
+    meta_loss: Any = 0.0
+    gradient: Any = 0.0
+    for theta_0, support, query in _portions(model, start, tasks):
+        theta_prime = inner_loop(theta_0, _gradient_of(model, support), alpha, n_inner_steps)
+        check_convergence(theta_prime, alpha, n_inner_steps)
+        losses, v = _method(model, "loss_and_gradient")(theta_prime, *query)  # (3.5)
+        meta_loss, gradient = meta_loss + losses.sum(), gradient + _over_tasks(v)
     return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.17)
 
 
-def reptile_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def reptile_gradient(
+    model: HasLoss, theta: Tensor, tasks: Task, *, alpha: float, n_inner_steps: int = 1
+) -> tuple[Tensor, Tensor]:
     """Reptile; see ``maml.reptile_gradient``."""
     check_rate("alpha", alpha)
-    theta, alpha, tasks = _prepare(theta, tasks, alpha, n_inner_steps)
+    theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
     theta_prime = _adapted(model, theta, tasks, alpha, n_inner_steps)
     with torch.no_grad():
-        meta_loss = _query_loss(model, theta_prime, tasks)
+        meta_loss = query_loss(model, theta_prime, tasks)
     return meta_loss, (theta - theta_prime.mean(dim=0)) / alpha  # (3.18)
 
 
-def anil_gradient(model, theta, tasks, *, alpha, n_inner_steps=1):
+def anil_gradient(
+    model: ModelWithHead, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[Tensor, Tensor]:
     """ANIL: MAML whose inner loop moves the last layer only; see ``maml.anil_gradient``."""
     rates = alpha * model.head.to(theta)  # (5.1)
     return maml_gradient(model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps)
 
 
-def joint_gradient(model, theta, tasks, *, alpha=None, n_inner_steps=0):
+def joint_gradient(
+    model: HasLoss,
+    theta: Tensor,
+    tasks: Task,
+    *,
+    alpha: Rates | None = None,
+    n_inner_steps: int = 0,
+) -> tuple[Tensor, Tensor]:
     """Multi-task baseline, nobody adapts; see ``maml.joint_gradient``."""
     return maml_gradient(model, theta, tasks, alpha=1.0, n_inner_steps=0)
 
 
-def _prepare(theta, tasks, alpha, n_inner_steps):
+def prepare(
+    theta: Tensor, tasks: Task, alpha: Rates, n_inner_steps: int
+) -> tuple[Tensor, Any, Task]:
     """Checked arguments: a copy of ``theta``, and rates and tasks as tensors like it."""
     check_batch(tasks)
     check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
@@ -119,65 +175,113 @@ def _prepare(theta, tasks, alpha, n_inner_steps):
     return theta.detach().clone(), rates, as_tensors(tasks, theta)
 
 
-def as_tensors(tasks, like):
+def as_tensors(tasks: Task, like: Tensor) -> Task:
     """The batch ``tasks`` as tensors on the device of ``like``; floats also of its dtype."""
 
-    def convert(array):
+    def convert(array: Array) -> Tensor:
         tensor = torch.as_tensor(array, device=like.device)
         return tensor.to(like.dtype) if tensor.is_floating_point() else tensor
 
     return tasks.map(convert)
 
 
-def _portions(model, batch):
-    """A batch in portions of one if the model wants tasks one by one; else the batch itself."""
-    if not getattr(model, "one_by_one", False):
-        return [batch]
-    if torch.is_tensor(batch):
-        return batch.split(1)
-    return [batch.select(slice(t, t + 1)) for t in range(batch.n_tasks)]
+def _portions(model: HasLoss, start: Tensor, tasks: Task) -> list[tuple]:
+    """``(theta, support, query)`` of what goes through the model together, one after the other.
+
+    Support and query are pairs ``(x, y)``; see ``Differentiable.portions``.
+    """
+    support, query = (tasks.x_support, tasks.y_support), (tasks.x_query, tasks.y_query)
+    return _method(model, "portions")((start, support, query))
 
 
-def _adapted(model, theta, tasks, alpha, n_inner_steps):
+def inner_loop(
+    theta: Tensor,
+    gradient: Callable[[int, Tensor], Tensor],
+    alpha: Rates,
+    n_inner_steps: int,
+    rule: Rule = SGD,
+) -> Tensor:
+    """Where ``n_inner_steps`` steps lead: the one inner loop of this engine.
+
+    Args:
+        theta: The start, ``(..., n_params)``.
+        gradient: ``gradient(k, theta_k)`` answers the support gradient of step ``k``.
+        alpha: Inner rate or rates, as in ``maml.adapt``.
+        n_inner_steps: Number of inner steps.
+        rule: What a step makes of a gradient.
+
+    Returns:
+        ``theta_prime``, of the shape that ``theta`` and the gradients have together.
+    """
+    theta_k, state = theta, rule.init(theta)
+    for k in range(n_inner_steps):
+        g = gradient(k, theta_k)
+        theta_k, state = rule.update(theta_k, g, state, rate(alpha, k), k + 1)  # (3.2)
+    return theta_k
+
+
+def _gradient_of(model: HasLoss, support: tuple) -> Callable[[int, Tensor], Tensor]:
+    """The gradient of each inner step, with no graph that outlives it."""
+    loss_and_gradient = _method(model, "loss_and_gradient")
+    return lambda k, theta_k: loss_and_gradient(theta_k, *support)[1]
+
+
+def _adapted(
+    model: HasLoss, theta: Tensor, tasks: Task, alpha: Rates, n_inner_steps: int, rule: Rule = SGD
+) -> Tensor:
     """``theta_prime`` ``(n_tasks, n_params)``; no graph outlives its step and its portion."""
-    starts = theta.expand(tasks.n_tasks, theta.shape[-1])
-    done = []
-    for theta_k, some in zip(_portions(model, starts), _portions(model, tasks), strict=True):
-        for k in range(n_inner_steps):
-            gradient = _support(model, "loss_and_gradient", theta_k, some)[1]
-            theta_k = _moved(theta_k, gradient, rate(alpha, k))
-        done.append(theta_k)
-    theta_prime = torch.cat(done)
-    _check_convergence(theta_prime, alpha, n_inner_steps)
+    start = theta.expand(tasks.n_tasks, theta.shape[-1])
+    done = [
+        inner_loop(theta_0, _gradient_of(model, support), alpha, n_inner_steps, rule)
+        for theta_0, support, _ in _portions(model, start, tasks)
+    ]
+    theta_prime = torch.cat([part.reshape(-1, theta.shape[-1]) for part in done])
+    check_convergence(theta_prime, alpha, n_inner_steps)
     return theta_prime
 
 
-def _walk(model, theta, tasks, alpha, n_inner_steps):
+def unrolled(
+    model: HasLoss, theta: Tensor, tasks: Task, alpha: Rates, n_inner_steps: int
+) -> Tensor:
+    """``theta_prime`` ``(n_tasks, n_params)`` with its graph, back to ``theta`` and ``alpha``."""
+
+    def gradient(k: int, theta_k: Tensor) -> Tensor:
+        losses = model.loss(theta_k, tasks.x_support, tasks.y_support)
+        return torch.autograd.grad(losses.sum(), theta_k, create_graph=True)[0]
+
+    start = theta.expand(tasks.n_tasks, theta.shape[-1])
+    theta_prime = inner_loop(start, gradient, alpha, n_inner_steps)
+    check_convergence(theta_prime, alpha, n_inner_steps)
+    return theta_prime
+
+
+def _walk(
+    model: TorchModel,
+    theta: Tensor,
+    support: tuple,
+    alpha: Rates,
+    n_inner_steps: int,
+    n_kept: float,
+) -> tuple[list[tuple], Tensor]:
     """The inner steps: for each what ``_walk_back`` needs, and ``theta_prime``."""
-    theta_k, path = theta if model.shares_theta else theta.expand(tasks.n_tasks, -1), []
-    n_kept = _n_kept(model, tasks, n_inner_steps)
-    for k in range(n_inner_steps):
+    path = []
+
+    def gradient(k: int, theta_k: Tensor) -> Tensor:
         random_state, product = None, None
         if k >= n_inner_steps - n_kept:
-            gradient, product = _support(model, "linearize", theta_k, tasks)
+            g, product = model.linearize(theta_k, *support)
         else:
             random_state = _random_state(theta)
-            _, gradient = _support(model, "loss_and_gradient", theta_k, tasks)
+            _, g = model.loss_and_gradient(theta_k, *support)
         path.append((theta_k, product, random_state))
-        theta_k = _moved(theta_k, gradient, rate(alpha, k))
-    theta_prime = theta_k.expand(tasks.n_tasks, -1)
-    _check_convergence(theta_prime, alpha, n_inner_steps)
+        return g
+
+    theta_prime = inner_loop(theta, gradient, alpha, n_inner_steps)
+    check_convergence(theta_prime, alpha, n_inner_steps)
     return path, theta_prime
 
 
-def _moved(theta, gradient, alpha):
-    """``theta - alpha * gradient``; in one go over memory if ``alpha`` is a number."""
-    if np.isscalar(alpha):
-        return torch.sub(theta, gradient, alpha=alpha)
-    return theta - alpha * gradient
-
-
-def _n_kept(model, tasks, n_inner_steps):
+def _n_kept(model: TorchModel, tasks: Task, n_inner_steps: int) -> float:
     """How many of the last inner steps keep their graphs for the way back.
 
     All, if together they are small beside the query set's graph; else as many as the model says.
@@ -186,27 +290,34 @@ def _n_kept(model, tasks, n_inner_steps):
     return n_inner_steps if 2 * n_inner_steps * n_shots <= n_queries else model.n_kept
 
 
-def _walk_back(model, path, v, tasks, alpha):
-    """From ``v`` ``(n_tasks, n_params)`` at ``theta_prime`` to its sum over tasks at ``theta``."""
+def _walk_back(
+    model: TorchModel, path: list[tuple], v: Tensor, support: tuple, alpha: Rates
+) -> Tensor:
+    """From ``v`` ``(..., n_params)`` at ``theta_prime`` to its sum over tasks at ``theta``."""
     for k in reversed(range(len(path))):
         theta_k, product, random_state = path.pop()
         if product is None:
             with _replayed(random_state):
-                product = _support(model, "linearize", theta_k, tasks)[1]
-        if theta_k.ndim == 1:  # shared by all tasks, so only the sum is needed
+                _, product = model.linearize(theta_k, *support)
+        if theta_k.ndim < v.ndim:  # shared by all tasks, so only the sum is needed
             return v.sum(dim=0) - product(rate(alpha, k) * v, together=True)
         v = v - product(rate(alpha, k) * v)  # (3.6)
-    return v.sum(dim=0)
+    return _over_tasks(v)
 
 
-def _random_state(like):
+def _over_tasks(v: Tensor) -> Tensor:
+    """The sum over tasks ``(n_params,)``; of a single task, ``v`` itself."""
+    return v.sum(dim=0) if v.ndim > 1 else v
+
+
+def _random_state(like: Tensor) -> tuple:
     """State of the generators that a layer may draw from, on the CPU and on the device."""
     on_gpu = like.device if like.is_cuda else None
     return torch.get_rng_state(), on_gpu, on_gpu and torch.cuda.get_rng_state(on_gpu)
 
 
 @contextmanager
-def _replayed(random_state):
+def _replayed(random_state: tuple) -> Iterator[None]:
     """Draw once more what was drawn from ``random_state`` on; the generators do not notice."""
     cpu, on_gpu, gpu = random_state
     with torch.random.fork_rng(devices=[on_gpu] if on_gpu else []):
@@ -216,43 +327,24 @@ def _replayed(random_state):
         yield
 
 
-def _inner_loop(model, theta, tasks, alpha, n_inner_steps, *, create_graph):
-    theta_k = theta.expand(tasks.n_tasks, theta.shape[-1])
-    for k in range(n_inner_steps):
-        if not create_graph:
-            theta_k = theta_k.detach().requires_grad_()
-        losses = model.loss(theta_k, tasks.x_support, tasks.y_support)
-        (gradient,) = torch.autograd.grad(losses.sum(), theta_k, create_graph=create_graph)
-        theta_k = theta_k - rate(alpha, k) * gradient  # (3.2)
-    _check_convergence(theta_k, alpha, n_inner_steps)
-    return theta_k if create_graph else theta_k.detach()
-
-
-def _support(model, method, theta_k, tasks):
-    return _method(model, method)(theta_k, tasks.x_support, tasks.y_support)
-
-
-def _query(model, theta_prime, tasks):
-    """Query losses ``(n_tasks,)`` and their gradients ``(n_tasks, n_params)``."""
-    return _method(model, "loss_and_gradient")(theta_prime, tasks.x_query, tasks.y_query)  # (3.5)
-
-
-def _method(model, name):
-    """The model's own, or by autograd from its ``loss``."""
+def _method(model: HasLoss, name: str) -> Callable[..., Any]:
+    """The model's own, or that of any model that has ``loss``, by autograd."""
     own = getattr(model, name, None)
     return own or partial(getattr(Differentiable, name), model)
 
 
-def _query_loss(model, theta_prime, tasks):
+def query_loss(model: HasLoss, theta_prime: Tensor, tasks: Task) -> Tensor:
+    """The meta-loss: mean query loss of the tasks at ``theta_prime`` ``(n_tasks, n_params)``."""
     return model.loss(theta_prime, tasks.x_query, tasks.y_query).mean()  # (3.1)
 
 
-def _check_convergence(theta_prime, alpha, n_inner_steps):
+def check_convergence(theta_prime: Tensor, alpha: Rates, n_inner_steps: int) -> None:
+    """Require finite parameters after an inner loop; see ``inputs.check_convergence``."""
     if not theta_prime.sum().isfinite():  # one number is looked at sooner than all of them
         _report_divergence(theta_prime.isfinite().all(dim=-1), alpha, n_inner_steps)
 
 
-def _report_divergence(finite, alpha, n_inner_steps):
+def _report_divergence(finite: Tensor, alpha: Any, n_inner_steps: int) -> None:
     if not finite.all():
         shown = alpha if np.ndim(alpha) == 0 else f"{alpha.min():.3g} to {alpha.max():.3g}"
         n_tasks = finite.numel()

@@ -4,18 +4,31 @@ Everything is derived by hand and batched: ``theta`` is ``(..., n_params)``, ``x
 ``(..., n, n_in)``, and the leading axes broadcast, so that one call serves all tasks of a batch.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-# Each activation with its first and second derivative, as functions of the activation's value.
+Layer = tuple[NDArray, NDArray]  # W and b
+
+
+class Activation(NamedTuple):
+    """A function of ``z``; its slope and bend are functions of its value ``a``."""
+
+    value: Callable[[NDArray], NDArray]
+    slope: Callable[[NDArray], NDArray]
+    bend: Callable[[NDArray], NDArray]
+
+
 ACTIVATIONS = {
-    "relu": (
+    "relu": Activation(
         lambda z: np.maximum(z, 0),
         lambda a: (a > 0).astype(a.dtype),
         lambda a: 0 * a,
     ),
-    "tanh": (
+    "tanh": Activation(
         np.tanh,
         lambda a: 1 - a * a,
         lambda a: -2 * a * (1 - a * a),
@@ -23,59 +36,66 @@ ACTIVATIONS = {
 }
 
 
-def _mse(output, y):
+def _mse(output: NDArray, y: NDArray) -> NDArray:
     return np.mean((output - y) ** 2, axis=(-2, -1))
 
 
-def _mse_slope(output, y):
+def _mse_slope(output: NDArray, y: NDArray) -> NDArray:
     return 2 * (output - y) / (output.shape[-1] * output.shape[-2])
 
 
-def _mse_curvature(output, y, r_output):
+def _mse_curvature(output: NDArray, y: NDArray, r_output: NDArray) -> NDArray:
     return 2 * r_output / (output.shape[-1] * output.shape[-2])
 
 
-def _weighted_mse(output, y):
+def _weighted_mse(output: NDArray, y: NDArray) -> NDArray:
     return np.mean(y[..., -1:] * (output - y[..., :-1]) ** 2, axis=(-2, -1))
 
 
-def _weighted_mse_slope(output, y):
+def _weighted_mse_slope(output: NDArray, y: NDArray) -> NDArray:
     return y[..., -1:] * _mse_slope(output, y[..., :-1])
 
 
-def _weighted_mse_curvature(output, y, r_output):
+def _weighted_mse_curvature(output: NDArray, y: NDArray, r_output: NDArray) -> NDArray:
     return y[..., -1:] * _mse_curvature(output, y, r_output)
 
 
-def _log_softmax(output):
+def _log_softmax(output: NDArray) -> NDArray:
     shifted = output - output.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def _cross_entropy(output, y):
+def _cross_entropy(output: NDArray, y: NDArray) -> NDArray:
     picked = np.take_along_axis(_log_softmax(output), _labels_like(y, output), axis=-1)
     return -np.mean(picked[..., 0], axis=-1)
 
 
-def _cross_entropy_slope(output, y):
+def _cross_entropy_slope(output: NDArray, y: NDArray) -> NDArray:
     one_hot = np.arange(output.shape[-1]) == _labels_like(y, output)
     return (np.exp(_log_softmax(output)) - one_hot) / output.shape[-2]
 
 
-def _cross_entropy_curvature(output, y, r_output):
+def _cross_entropy_curvature(output: NDArray, y: NDArray, r_output: NDArray) -> NDArray:
     p = np.exp(_log_softmax(output))
     return p * (r_output - np.sum(p * r_output, axis=-1, keepdims=True)) / output.shape[-2]
 
 
-def _labels_like(y, output):
+def _labels_like(y: NDArray, output: NDArray) -> NDArray:
     return np.broadcast_to(y[..., None], (*output.shape[:-1], 1))
 
 
-# Each objective with its derivative in the output, and its second derivative times r_output.
+class Objective(NamedTuple):
+    """``value(output, y)``, its derivative in the output, and its second one times ``r_output``."""
+
+    value: Callable[[NDArray, NDArray], NDArray]
+    slope: Callable[[NDArray, NDArray], NDArray]
+    curvature: Callable[[NDArray, NDArray, NDArray], NDArray]
+
+
 OBJECTIVES = {
-    "mse": (_mse, _mse_slope, _mse_curvature),
-    "weighted_mse": (_weighted_mse, _weighted_mse_slope, _weighted_mse_curvature),
-    "cross_entropy": (_cross_entropy, _cross_entropy_slope, _cross_entropy_curvature),
+    "mse": Objective(_mse, _mse_slope, _mse_curvature),
+    "weighted_mse": Objective(_weighted_mse, _weighted_mse_slope, _weighted_mse_curvature),
+    "cross_entropy": Objective(_cross_entropy, _cross_entropy_slope, _cross_entropy_curvature),
 }
 
 
@@ -107,7 +127,7 @@ class MLP:
     activation: str = "relu"
     objective: str = "mse"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.sizes) < 2 or any(int(n) != n or n < 1 for n in self.sizes):
             raise ValueError(f"sizes must be two or more positive integers, got {self.sizes!r}")
         for name, table in (("activation", ACTIVATIONS), ("objective", OBJECTIVES)):
@@ -116,44 +136,44 @@ class MLP:
                 raise ValueError(f"{name} must be {wanted}, got {getattr(self, name)!r}")
 
     @property
-    def n_params(self):
+    def n_params(self) -> int:
         """Length of ``theta``."""
         return sum((n_in + 1) * n_out for n_in, n_out in self._shapes)
 
     @property
-    def head(self):
+    def head(self) -> NDArray:
         """Which entries of ``theta`` belong to the last layer, ``(n_params,)`` of bool."""
         n_in, n_out = self._shapes[-1]
         return np.arange(self.n_params) >= self.n_params - (n_in + 1) * n_out
 
     @property
-    def _shapes(self):
+    def _shapes(self) -> list[tuple[int, int]]:
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
-    def init(self, rng):
+    def init(self, rng: np.random.Generator) -> NDArray:
         """A random ``theta``, uniform in ``±1/sqrt(n_in)`` layer by layer (as torch's Linear)."""
         return np.concatenate(
             [rng.uniform(-1, 1, (n_in + 1) * n_out) / np.sqrt(n_in) for n_in, n_out in self._shapes]
         )
 
-    def predict(self, theta, x):
+    def predict(self, theta: NDArray, x: NDArray) -> NDArray:
         """Outputs ``(..., n, n_out)`` for inputs ``x`` ``(..., n, n_in)``."""
         self.check(theta, x)
         return self._forward(self._layers(theta), x)[-1]
 
-    def loss(self, theta, x, y):
+    def loss(self, theta: NDArray, x: NDArray, y: NDArray) -> NDArray:
         """The objective, one number per leading index: shape ``(...)``."""
         output = self.predict(theta, x)
         self.check_targets(output, y)
-        return OBJECTIVES[self.objective][0](output, y)
+        return OBJECTIVES[self.objective].value(output, y)
 
-    def gradient(self, theta, x, y):
+    def gradient(self, theta: NDArray, x: NDArray, y: NDArray) -> NDArray:
         """Gradient of :meth:`loss` in ``theta``, by backpropagation: ``(..., n_params)``."""
         self.check(theta, x)
         layers = self._layers(theta)
         a = self._forward(layers, x)
         self.check_targets(a[-1], y)
-        delta = OBJECTIVES[self.objective][1](a[-1], y)  # (3.10)
+        delta = OBJECTIVES[self.objective].slope(a[-1], y)  # (3.10)
         blocks = []
         for (W, _), a_in in zip(reversed(layers), reversed(a[:-1]), strict=True):
             blocks += [delta.sum(axis=-2), a_in.mT @ delta]  # (3.12)
@@ -161,7 +181,7 @@ class MLP:
                 delta = (delta @ W.mT) * self._slope(a_in)  # (3.11)
         return _flatten(blocks[::-1])
 
-    def hvp(self, theta, v, x, y):
+    def hvp(self, theta: NDArray, v: NDArray, x: NDArray, y: NDArray) -> NDArray:
         """Hessian of :meth:`loss` times ``v``, exactly, without forming the Hessian.
 
         Args:
@@ -186,8 +206,9 @@ class MLP:
         a = self._forward(layers, x)
         self.check_targets(a[-1], y)
         r_z, r_a = self._r_forward(layers, r_layers, a)
-        _, slope, curvature = OBJECTIVES[self.objective]
-        delta, r_delta = slope(a[-1], y), curvature(a[-1], y, r_z[-1])  # (3.14)
+        objective = OBJECTIVES[self.objective]
+        delta = objective.slope(a[-1], y)
+        r_delta = objective.curvature(a[-1], y, r_z[-1])  # (3.14)
         blocks = []
         for k in reversed(range(len(layers))):
             r_W = a[k].mT @ r_delta + (r_a[k].mT @ delta if k else 0)  # (3.16)
@@ -198,7 +219,7 @@ class MLP:
                 )
         return _flatten(blocks[::-1])
 
-    def _layers(self, theta):
+    def _layers(self, theta: NDArray) -> list[Layer]:
         """The pairs ``(W, b)`` as views into ``theta``; ``b`` has a points axis to broadcast."""
         layers, start = [], 0
         for n_in, n_out in self._shapes:
@@ -208,17 +229,17 @@ class MLP:
             start = end
         return layers
 
-    def _forward(self, layers, x):
+    def _forward(self, layers: list[Layer], x: NDArray) -> list[NDArray]:
         """Input, hidden activations and output: ``a_0 = x, ..., a_L``."""
-        activate = ACTIVATIONS[self.activation][0]
+        activate = ACTIVATIONS[self.activation].value
         a = [x]
         for W, b in layers[:-1]:
             a.append(activate(a[-1] @ W + b))  # (3.9)
         W, b = layers[-1]
         return [*a, a[-1] @ W + b]
 
-    def _slope(self, a):
-        return ACTIVATIONS[self.activation][1](a)
+    def _slope(self, a: NDArray) -> NDArray:
+        return ACTIVATIONS[self.activation].slope(a)
 
     def _r_forward(self, layers, r_layers, a):
         """Derivatives along ``v`` of pre-activations ``r_z`` and activations ``r_a``."""
@@ -228,14 +249,16 @@ class MLP:
             r_a.append(self._slope(a[k + 1]) * r_z[k])
         return r_z, r_a
 
-    def _r_backward(self, W, r_W, a, r_z, delta, r_delta):
+    def _r_backward(
+        self, W: NDArray, r_W: NDArray, a: NDArray, r_z: NDArray, delta: NDArray, r_delta: NDArray
+    ) -> tuple[NDArray, NDArray]:
         """One layer back: ``delta`` below it, and its derivative along ``v``."""
         _, slope, bend = ACTIVATIONS[self.activation]
         back = delta @ W.mT
         r_back = r_delta @ W.mT + delta @ r_W.mT
         return back * slope(a), r_back * slope(a) + back * bend(a) * r_z  # (3.15)
 
-    def check(self, theta, x, name="theta"):
+    def check(self, theta: NDArray, x: NDArray, name: str = "theta") -> None:
         """Require parameters and inputs of fitting shapes, or raise ``ValueError``."""
         if theta.shape[-1:] != (self.n_params,):
             raise ValueError(
@@ -244,7 +267,7 @@ class MLP:
         if x.ndim < 2 or x.shape[-1] != self.sizes[0]:
             raise ValueError(f"x has shape {x.shape}; expected (..., n, n_in = {self.sizes[0]})")
 
-    def check_targets(self, output, y):
+    def check_targets(self, output: NDArray, y: NDArray) -> None:
         """Require targets that fit the output and the objective, or raise ``ValueError``."""
         n, n_out = output.shape[-2:]
         if self.objective != "cross_entropy":
@@ -258,7 +281,7 @@ class MLP:
             raise ValueError(f"y has labels in [{y.min()}, {y.max()}]; expected 0 to {n_out - 1}")
 
 
-def _flatten(blocks):
+def _flatten(blocks: list[NDArray]) -> NDArray:
     """Join ``b`` and ``W`` blocks into one flat vector per leading index."""
     parts = [
         block.reshape(*block.shape[:-1], -1)

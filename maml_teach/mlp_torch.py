@@ -4,47 +4,141 @@ The derivatives are written out by hand as in ``mlp``, because autograd's bookke
 than the arithmetic of a small network.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
-from .objectives_torch import DERIVATIVES, OBJECTIVES, check_targets, choice
+from .inputs import Inputs
+from .protocols import Product
 
-ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
-# Slope of an activation as a function of its value a.
-SLOPES = {"relu": torch.sign, "tanh": lambda a: 1 - a * a}
+Layer = tuple[Tensor, Tensor]  # W and b
+Loss = Callable[[Tensor, Tensor], Tensor]  # of output and targets
+
+
+class Activation(NamedTuple):
+    """A function of ``z``, and its slope as a function of its value ``a``."""
+
+    value: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor]
+
+
+ACTIVATIONS = {
+    "relu": Activation(torch.relu, torch.sign),
+    "tanh": Activation(torch.tanh, lambda a: 1 - a * a),
+}
+
+
+def _mse(output: Tensor, y: Tensor) -> Tensor:
+    return (output - y).square().mean(dim=(-2, -1))
+
+
+def _mse_slope(output: Tensor, y: Tensor) -> Tensor:
+    return (output - y) * (2 / (output.shape[-1] * output.shape[-2]))
+
+
+def _mse_curvature(output: Tensor, r_output: Tensor) -> Tensor:
+    return r_output * (2 / (output.shape[-1] * output.shape[-2]))
+
+
+def _cross_entropy(output: Tensor, y: Tensor) -> Tensor:
+    picked = functional.log_softmax(output, dim=-1).gather(-1, y.long().unsqueeze(-1))
+    return -picked.squeeze(-1).mean(dim=-1)
+
+
+def _cross_entropy_slope(output: Tensor, y: Tensor) -> Tensor:
+    one_hot = functional.one_hot(y.long(), output.shape[-1])
+    return (output.softmax(dim=-1) - one_hot) / output.shape[-2]
+
+
+def _cross_entropy_curvature(output: Tensor, r_output: Tensor) -> Tensor:
+    p = output.softmax(dim=-1)
+    return p * (r_output - (p * r_output).sum(dim=-1, keepdim=True)) / output.shape[-2]
+
+
+class Objective(NamedTuple):
+    """``value(output, y)``, its derivative in the output, and its second one times ``r_output``."""
+
+    value: Loss
+    slope: Callable[[Tensor, Tensor], Tensor]
+    curvature: Callable[[Tensor, Tensor], Tensor]
+
+
+OBJECTIVES = {
+    "mse": Objective(_mse, _mse_slope, _mse_curvature),
+    "cross_entropy": Objective(_cross_entropy, _cross_entropy_slope, _cross_entropy_curvature),
+}
+
+
+def choice(name: str, value: object, table: Mapping[str, Any]) -> None:
+    """Require ``value`` to be a key of ``table``, else ``ValueError``."""
+    if value not in table:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, table))}, got {value!r}")
+
+
+def check_targets(objective: str, output: Tensor, y: Tensor) -> None:
+    """Require targets that fit ``output`` ``(..., n, n_out)`` and labels within range."""
+    check_target_shape(objective, output, y)
+    n_out = output.shape[-1]
+    if objective == "cross_entropy" and (int(y.min()) < 0 or int(y.max()) >= n_out):
+        raise ValueError(f"y has labels in [{y.min()}, {y.max()}]; expected 0 to {n_out - 1}")
+
+
+def check_target_shape(objective: str, output: Tensor, y: Tensor) -> None:
+    """The part of :func:`check_targets` that looks at no value, so that ``vmap`` allows it."""
+    wanted = tuple(output.shape[-2:])
+    if objective == "mse":
+        if y.shape[-2:] != wanted:
+            raise ValueError(f"y has shape {tuple(y.shape)}; expected (..., {wanted})")
+    elif y.is_floating_point() or y.shape[-1:] != wanted[:1]:
+        raise ValueError(
+            f"y must be integer labels (..., {wanted[0]}), got {y.dtype} {tuple(y.shape)}"
+        )
 
 
 class Differentiable:
     """What ``maml_torch`` asks of a model, for any ``loss``, by autograd.
 
-    ``one_by_one`` says whether tasks go through the model one after the other, ``shares_theta``
-    whether one ``theta`` ``(n_params,)`` may serve a batch of tasks, ``by_hand`` whether it does
-    without autograd, and ``n_kept`` how many of the last inner steps keep what they computed for
-    the walk back.
+    The contract is ``protocols.TorchModel``: there stands what each method and flag is for. A
+    subclass adds ``loss``, and writes anew what it does better.
     """
 
-    one_by_one = False
-    shares_theta = False
-    by_hand = False
-    n_kept = 1
+    shares_theta: bool = False
+    by_hand: bool = False
+    n_kept: float = 1
 
-    def loss_and_gradient(self, theta, x, y):
+    loss: Callable[..., Tensor]  # of a subclass
+
+    def portions(self, batch: tuple) -> list[tuple]:
+        """What goes through the model together, one after the other: here the batch as it is.
+
+        Args:
+            batch: A tuple, each part with a leading ``n_tasks`` axis: parameters, inputs, targets.
+
+        Returns:
+            A list of such tuples. A part without a task axis is that of a single task.
+        """
+        return [batch]
+
+    def loss_and_gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
         """``loss``, and its gradient in ``theta``, of the shape of ``theta``."""
         theta = theta.detach().requires_grad_()
         loss = self.loss(theta, x, y)
         return loss.detach(), torch.autograd.grad(loss.sum(), theta)[0]
 
-    def gradient(self, theta, x, y):
+    def gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> Tensor:
         """Gradient of ``loss`` in ``theta``, of the shape of ``theta``."""
         return self.loss_and_gradient(theta, x, y)[1]
 
-    def hvp(self, theta, v, x, y):
+    def hvp(self, theta: Tensor, v: Tensor, x: Inputs, y: Tensor) -> Tensor:
         """Hessian of ``loss`` times ``v``, of the shape of ``theta``."""
         return self.linearize(theta, x, y)[1](v)
 
-    def linearize(self, theta, x, y):
+    def linearize(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Product]:
         """``(gradient, product)``: ``product(v)`` is the Hessian times ``v``, by double backward.
 
         The product can be taken once: it then frees the graph that it holds.
@@ -53,7 +147,7 @@ class Differentiable:
         loss = self.loss(theta, x, y).sum()
         (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
 
-        def product(v):
+        def product(v: Tensor) -> Tensor:
             return torch.autograd.grad(gradient, theta, v)[0]
 
         return gradient.detach(), product
@@ -80,28 +174,34 @@ class MLP(Differentiable):
     by_hand = True
     n_kept = float("inf")  # activations are no larger than the theta_k that is kept anyway
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         choice("activation", self.activation, ACTIVATIONS)
         choice("objective", self.objective, OBJECTIVES)
 
     @property
-    def n_params(self):
+    def n_params(self) -> int:
         """Length of ``theta``."""
         return sum((n_in + 1) * n_out for n_in, n_out in self._shapes)
 
     @property
-    def head(self):
+    def head(self) -> Tensor:
         """Which entries of ``theta`` belong to the last layer, ``(n_params,)`` of bool."""
         n_in, n_out = self._shapes[-1]
         return torch.arange(self.n_params) >= self.n_params - (n_in + 1) * n_out
 
     @cached_property
-    def _shapes(self):
+    def _shapes(self) -> list[tuple[int, int]]:
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
-    def init(self, generator, *, device=None, dtype=torch.float32):
+    def init(
+        self,
+        generator: torch.Generator,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
         """A random ``theta``, uniform in ``±1/sqrt(n_in)`` layer by layer."""
-        options = {"generator": generator, "device": device, "dtype": dtype}
+        options: dict[str, Any] = {"generator": generator, "device": device, "dtype": dtype}
         return torch.cat(
             [
                 (2 * torch.rand((n_in + 1) * n_out, **options) - 1) / n_in**0.5
@@ -109,23 +209,23 @@ class MLP(Differentiable):
             ]
         )
 
-    def predict(self, theta, x):
+    def predict(self, theta: Tensor, x: Tensor) -> Tensor:
         """Outputs ``(..., n, n_out)`` for ``theta`` ``(..., n_params)``; as ``mlp.MLP.predict``."""
         self._check(theta, x)
         return self._forward(self._layers(theta), x)[-1]
 
-    def loss(self, theta, x, y):
+    def loss(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """The objective, one number per leading index: shape ``(...)``."""
         output = self.predict(theta, x)
         check_targets(self.objective, output, y)
-        return OBJECTIVES[self.objective](output, y)
+        return OBJECTIVES[self.objective].value(output, y)
 
-    def loss_and_gradient(self, theta, x, y):
+    def loss_and_gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """``loss`` ``(...)`` and its gradient ``(..., n_params)``, by backpropagation."""
         _, a, _, deltas = self._backward(theta, x, y)
-        return OBJECTIVES[self.objective](a[-1], y), self._flatten(a, deltas)
+        return OBJECTIVES[self.objective].value(a[-1], y), self._flatten(a, deltas)
 
-    def linearize(self, theta, x, y):
+    def linearize(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Product]:
         """``(gradient, product)``: ``product(v)`` is ``H v``, from the activations already there.
 
         Args:
@@ -146,8 +246,8 @@ class MLP(Differentiable):
         layers = self._layers(theta)
         a = self._forward(layers, x)
         check_targets(self.objective, a[-1], y)
-        slopes = [None, *map(SLOPES[self.activation], a[1:-1])]
-        deltas = [DERIVATIVES[self.objective][0](a[-1], y)]
+        slopes: list[Any] = [None, *map(ACTIVATIONS[self.activation].slope, a[1:-1])]
+        deltas = [OBJECTIVES[self.objective].slope(a[-1], y)]
         for (W, _), slope in zip(reversed(layers[1:]), reversed(slopes[1:]), strict=True):
             deltas.insert(0, _matmul(deltas[0], W.mT) * slope)
         return layers, a, slopes, deltas
@@ -160,13 +260,14 @@ class MLP(Differentiable):
         """
         points = (lambda z: z.flatten(0, -2)) if together else (lambda z: z)
         r_layers = self._layers(v)
-        r_z, r_a = [None], [None]  # the input does not depend on theta
+        r_z: list[Any] = [None]  # the input does not depend on theta
+        r_a: list[Any] = [None]
         for k, ((W, _), (r_W, r_b)) in enumerate(zip(layers, r_layers, strict=True)):
             along = _affine(a[k], r_W, r_b)
             r_z.append(_affine(r_a[k], W, along) if k else along)
             r_a.append(r_z[-1] * slopes[k + 1] if k + 1 < len(layers) else r_z[-1])
-        r_delta = DERIVATIVES[self.objective][1](a[-1], r_a[-1])
-        blocks = []
+        r_delta = OBJECTIVES[self.objective].curvature(a[-1], r_a[-1])
+        blocks: list[tuple[Tensor, Tensor]] = []
         for k in reversed(range(len(layers))):
             r_W = _matmul(points(a[k]).mT, points(r_delta))
             r_W = _affine(points(r_a[k]).mT, points(deltas[k]), r_W) if k else r_W
@@ -178,7 +279,7 @@ class MLP(Differentiable):
                     r_delta = r_delta - 2 * a[k] * r_z[k] * deltas[k - 1]
         return self._join(blocks)
 
-    def _layers(self, theta):
+    def _layers(self, theta: Tensor) -> list[Layer]:
         """The pairs ``(W, b)`` as views into ``theta``; ``b`` has a points axis to broadcast."""
         sizes = [n for n_in, n_out in self._shapes for n in (n_in * n_out, n_out)]
         blocks = theta.split(sizes, -1)
@@ -187,28 +288,28 @@ class MLP(Differentiable):
             for shape, W, b in zip(self._shapes, blocks[::2], blocks[1::2], strict=True)
         ]
 
-    def _matrix(self, block, n_in, n_out):
+    def _matrix(self, block: Tensor, n_in: int, n_out: int) -> Tensor:
         """A layer's stretch of ``theta`` as ``W``, ``(..., n_in, n_out)``."""
         return block.view(*block.shape[:-1], n_in, n_out)
 
-    def _flatten(self, a, deltas):
+    def _flatten(self, a: list[Tensor], deltas: list[Tensor]) -> Tensor:
         """The gradient from each layer's input and ``delta``."""
         return self._join([(_matmul(a_in.mT, d), d) for a_in, d in zip(a, deltas, strict=False)])
 
-    def _join(self, blocks):
+    def _join(self, blocks: list[tuple[Tensor, Tensor]]) -> Tensor:
         """``(W, delta)`` of every layer as a flat vector per task; ``b`` sums ``delta``."""
         parts = [part for W, delta in blocks for part in (W.flatten(-2), delta.sum(-2))]
         return torch.cat(parts, dim=-1)
 
-    def _forward(self, layers, x):
+    def _forward(self, layers: list[Layer], x: Tensor) -> list[Tensor]:
         """Input, hidden activations and output: ``a_0 = x, ..., a_L``."""
         a = [x]
         for W, b in layers[:-1]:
-            a.append(ACTIVATIONS[self.activation](_affine(a[-1], W, b)))
+            a.append(ACTIVATIONS[self.activation].value(_affine(a[-1], W, b)))
         W, b = layers[-1]
         return [*a, _affine(a[-1], W, b)]
 
-    def _check(self, theta, x):
+    def _check(self, theta: Tensor, x: Tensor) -> None:
         if theta.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}; its last axis must be "
@@ -220,12 +321,12 @@ class MLP(Differentiable):
             )
 
 
-def _matmul(x, W):
+def _matmul(x: Tensor, W: Tensor) -> Tensor:
     """``x @ W``, without the detour that ``@`` takes where both have the same tasks axis."""
     return torch.bmm(x, W) if x.ndim == W.ndim == 3 and len(x) == len(W) else x @ W
 
 
-def _affine(x, W, b):
+def _affine(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
     """``x @ W + b``, in one call where every task has its own ``W`` or there are no tasks."""
     if x.ndim == W.ndim == b.ndim == 3 and len(x) == len(W) == len(b):
         return torch.baddbmm(b, x, W)

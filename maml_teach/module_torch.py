@@ -1,43 +1,54 @@
 """Any ``nn.Module`` as a model on a flat theta: one task after the other, or all at once."""
 
+from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
+from typing import Any
+
 import torch
+from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, vjp, vmap
 
-from .mlp_torch import MLP, Differentiable
-from .objectives_torch import OBJECTIVES, check_target_shape, check_targets, choice
-from .stack_torch import as_mlp
-from .tasks import arrays_in, map_arrays
+from .inputs import Inputs, arrays_in, map_arrays
+from .mlp_torch import (
+    MLP,
+    OBJECTIVES,
+    Differentiable,
+    Loss,
+    check_target_shape,
+    check_targets,
+    choice,
+)
+from .protocols import Product
 
+LAYERS = {nn.ReLU: "relu", nn.Tanh: "tanh"}  # what may stand between linear layers in an MLP
 MANY_IMAGES = 16  # from here on convolutions on a CPU are faster with channels innermost
 
 
 class FromModule(Differentiable):
     """Any ``nn.Module`` as a model on a flat ``theta``; made by :func:`from_module`."""
 
-    one_by_one = True
-
-    def __init__(self, module, objective):
+    def __init__(self, module: nn.Module, objective: str | Loss):
         self.module = module
         self.objective = objective
         self._parameters = _trainable(module)
         self._channels_last = True
 
     @property
-    def n_params(self):
+    def n_params(self) -> int:
         """Length of ``theta``."""
         return sum(p.numel() for p in self._parameters.values())
 
     @property
-    def head(self):
+    def head(self) -> Tensor:
         """Which entries of ``theta`` belong to the last layer that has parameters, bool."""
         layer = list(self._parameters)[-1].rpartition(".")[0]
         return self._entries(lambda name: name.rpartition(".")[0] == layer)
 
-    def theta(self):
+    def theta(self) -> Tensor:
         """The module's present parameters as a flat vector ``(n_params,)``, a copy."""
         return torch.cat([p.detach().reshape(-1) for p in self._parameters.values()])
 
-    def load(self, theta):
+    def load(self, theta: Tensor) -> nn.Module:
         """Put a trained ``theta`` back into the module, in place; returns the module.
 
         ``module.state_dict()`` then holds it, as after any other training.
@@ -47,7 +58,7 @@ class FromModule(Differentiable):
                 self._parameters[name].copy_(value)
         return self.module
 
-    def set_grad(self, gradient):
+    def set_grad(self, gradient: Tensor) -> nn.Module:
         """Write ``gradient`` ``(n_params,)`` into the parameters' ``.grad``; returns the module.
 
         With it any ``torch.optim`` optimiser, clipping and schedule serve the outer step.
@@ -56,16 +67,21 @@ class FromModule(Differentiable):
             self._parameters[name].grad = value.clone()
         return self.module
 
-    def predict(self, theta, x):
+    def portions(self, batch: tuple) -> list[tuple]:
+        """The tasks one after the other, each without a task axis.
+
+        So a layer that looks at its whole batch, such as BatchNorm, sees one task at a time.
+        """
+        return list(_each(batch))
+
+    def predict(self, theta: Tensor, x: Inputs) -> Tensor:
         """The module's output for ``theta`` ``(n_params,)``, or task by task for a batch.
 
-        The tasks go through one after the other, so that a layer that looks at its whole batch,
-        such as BatchNorm, sees one task at a time. Buffers are copied for each call: running
-        statistics never leak from task to task, nor into the module.
+        Buffers are copied for each call: running statistics never leak from task to task, nor
+        into the module.
         """
         if theta.ndim > 1:
-            inputs = (map_arrays(lambda a, t=t: a[t], x) for t in range(len(theta)))
-            return torch.stack([self.predict(*one) for one in zip(theta, inputs, strict=True)])
+            return torch.stack([self.predict(*one) for one in _each((theta, x))])
         if self._channels_last and _many_images(x):
             try:
                 return _call(self.module, self._unflatten(theta), _channels_innermost(x))
@@ -75,23 +91,22 @@ class FromModule(Differentiable):
                 self._channels_last = False  # the module relies on the usual layout
         return _call(self.module, self._unflatten(theta), x)
 
-    def loss(self, theta, x, y):
+    def loss(self, theta: Tensor, x: Inputs, y: Tensor) -> Tensor:
         """The objective, one number per task when ``theta`` has a task axis, else one number."""
-        if callable(self.objective):
-            if theta.ndim > 1:
-                inputs = (map_arrays(lambda a, t=t: a[t], x) for t in range(len(theta)))
-                return torch.stack([self.loss(*one) for one in zip(theta, inputs, y, strict=True)])
-            return self.objective(self.predict(theta, x), y)
+        if theta.ndim > 1:
+            return torch.stack([self.loss(*one) for one in _each((theta, x, y))])
         output = self.predict(theta, x)
+        if callable(self.objective):
+            return self.objective(output, y)
         check_targets(self.objective, output, y)
-        return OBJECTIVES[self.objective](output, y)
+        return OBJECTIVES[self.objective].value(output, y)
 
-    def _entries(self, chosen):
+    def _entries(self, chosen: Callable[[str], bool]) -> Tensor:
         """``(n_params,)`` of bool: the entries of the parameters whose name is ``chosen``."""
         parts = [torch.full((p.numel(),), chosen(name)) for name, p in self._parameters.items()]
         return torch.cat(parts)
 
-    def _unflatten(self, theta):
+    def _unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         if theta.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}; expected n_params = {self.n_params}"
@@ -106,19 +121,22 @@ class FromModule(Differentiable):
 class Stack(FromModule):
     """An ``nn.Sequential`` that is an MLP: all tasks at once, by the derivatives of ``MLP``."""
 
-    one_by_one = False
     by_hand = True
     n_kept = MLP.n_kept
 
-    def __init__(self, module, objective, mlp):
+    def __init__(self, module: nn.Module, objective: str | Loss, mlp: MLP):
         super().__init__(module, objective)
         self._mlp = mlp
 
-    def loss_and_gradient(self, theta, x, y):
+    def portions(self, batch: tuple) -> list[tuple]:
+        """All tasks together."""
+        return [batch]
+
+    def loss_and_gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
         """Loss ``(n_tasks,)`` and gradient ``(n_tasks, n_params)``."""
         return self._mlp.loss_and_gradient(theta, x, y)
 
-    def linearize(self, theta, x, y):
+    def linearize(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Product]:
         """``(gradient, product)`` per task, as :meth:`MLP.linearize`."""
         return self._mlp.linearize(theta, x, y)
 
@@ -130,39 +148,42 @@ class AllAtOnce(FromModule):
     gives second derivatives of BatchNorm that are wrong, without a word.
     """
 
-    one_by_one = False
     n_kept = float("inf")  # a product holds no graph: it computes everything again
 
-    def loss_and_gradient(self, theta, x, y):
+    def portions(self, batch: tuple) -> list[tuple]:
+        """All tasks together."""
+        return [batch]
+
+    def loss_and_gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
         """Loss ``(n_tasks,)`` and gradient ``(n_tasks, n_params)``."""
         one = grad_and_value(self._one_loss)
         gradient, loss = vmap(one)(theta, x, y, self._buffers(len(theta)))
         return loss, gradient
 
-    def linearize(self, theta, x, y):
+    def linearize(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Product]:
         """``(gradient, product)`` per task, gradient ``(n_tasks, n_params)``."""
 
         def one_product(theta, v, x, y, buffers):
             return vjp(lambda t: grad(self._one_loss)(t, x, y, buffers), theta)[1](v)[0]
 
-        def product(v):
+        def product(v: Tensor) -> Tensor:
             return vmap(one_product)(theta, v, x, y, self._buffers(len(theta)))
 
         return self.gradient(theta, x, y), product
 
-    def _buffers(self, n_tasks):
+    def _buffers(self, n_tasks: int) -> dict[str, Tensor]:
         """One set of buffers per task: a layer that writes into them stays within its task."""
         return {name: b.expand(n_tasks, *b.shape) for name, b in self.module.named_buffers()}
 
-    def _one_loss(self, theta, x, y, buffers):
+    def _one_loss(self, theta: Tensor, x: Inputs, y: Tensor, buffers: dict[str, Tensor]) -> Tensor:
         output = _call(self.module, self._unflatten(theta), x, buffers)
         if callable(self.objective):
             return self.objective(output, y)
         check_target_shape(self.objective, output, y)
-        return OBJECTIVES[self.objective](output, y)
+        return OBJECTIVES[self.objective].value(output, y)
 
 
-def from_module(module, objective):
+def from_module(module: nn.Module, objective: str | Loss) -> FromModule:
     """Wrap any ``nn.Module`` so that every function here takes it as ``model``.
 
     ``model.theta()`` is the flat concatenation of ``module.parameters()``, in that order, without
@@ -194,7 +215,7 @@ def from_module(module, objective):
     return FromModule(module, objective) if mlp is None else Stack(module, objective, mlp)
 
 
-def from_module_all_at_once(module, objective):
+def from_module_all_at_once(module: nn.Module, objective: str | Loss) -> AllAtOnce:
     """:func:`from_module` with all tasks of a batch in one call, by ``vmap``.
 
     Meant for a GPU, where many small kernels are the cost. On a CPU convolutions are several
@@ -205,7 +226,9 @@ def from_module_all_at_once(module, objective):
     return AllAtOnce(*_checked(module, objective))
 
 
-def rates_by_name(module, rates, *, otherwise=0.0):
+def rates_by_name(
+    module: nn.Module, rates: Mapping[str, float], *, otherwise: float = 0.0
+) -> Tensor:
     """Inner rates from names of parts: one rate per parameter, zero where nothing adapts.
 
     Args:
@@ -237,15 +260,21 @@ def rates_by_name(module, rates, *, otherwise=0.0):
     return torch.cat(blocks)
 
 
-def _belongs(name, part):
+def _each(batch: tuple) -> Iterator[tuple]:
+    """The tasks of a batch one by one: a tuple of arrays with a task axis, each without it."""
+    n_tasks = len(arrays_in(batch)[0])
+    return (map_arrays(itemgetter(t), batch) for t in range(n_tasks))
+
+
+def _belongs(name: str, part: str) -> bool:
     return name == part or name.startswith(f"{part}.")
 
 
-def _trainable(module):
+def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def _checked(module, objective):
+def _checked(module: nn.Module, objective: str | Loss) -> tuple[nn.Module, str | Loss]:
     if not callable(objective):
         choice("objective", objective, OBJECTIVES)
     if not _trainable(module):
@@ -253,7 +282,12 @@ def _checked(module, objective):
     return module, objective
 
 
-def _call(module, parameters, x, buffers=None):
+def _call(
+    module: nn.Module,
+    parameters: Mapping[str, Tensor],
+    x: Inputs,
+    buffers: Mapping[str, Tensor] | None = None,
+) -> Tensor:
     buffers = dict(module.named_buffers()) if buffers is None else buffers
     buffers = {name: b.clone() for name, b in buffers.items()}
     args, kwargs = (x if isinstance(x, tuple) else (x,)), {}
@@ -262,15 +296,15 @@ def _call(module, parameters, x, buffers=None):
     return functional_call(module, {**parameters, **buffers}, args, kwargs)
 
 
-def _many_images(x):
+def _many_images(x: Inputs) -> bool:
     first = arrays_in(x)[0]
     return first.ndim == 4 and len(first) >= MANY_IMAGES and first.device.type == "cpu"
 
 
-def _channels_innermost(x):
+def _channels_innermost(x: Inputs) -> Inputs:
     """The same images ``(n, c, h, w)`` with channels innermost in memory, also for ``c = 1``."""
 
-    def convert(images):
+    def convert(images: Tensor) -> Tensor:
         if images.ndim != 4 or not images.is_floating_point():
             return images
         n, c, h, w = images.shape
@@ -278,3 +312,46 @@ def _channels_innermost(x):
         return laid_out.copy_(images)
 
     return map_arrays(convert, x)
+
+
+class StackLayout(MLP):
+    """The MLP on a ``theta`` laid out as in ``nn.Linear``: weights ``(n_out, n_in)``."""
+
+    def _matrix(self, block: Tensor, n_in: int, n_out: int) -> Tensor:
+        return block.view(*block.shape[:-1], n_out, n_in).mT
+
+    def _join(self, blocks: list[tuple[Tensor, Tensor]]) -> Tensor:
+        return super()._join([(W.mT, delta) for W, delta in blocks])
+
+
+def as_mlp(module: nn.Module, objective: str | Loss) -> MLP | None:
+    """The ``MLP`` that ``module`` is, or ``None`` if it is anything else.
+
+    It is one if linear layers alternate with activations of one kind, and nobody has frozen, tied
+    or hooked any of it.
+
+    Args:
+        module: An ``nn.Module``.
+        objective: As in :func:`from_module`.
+    """
+    name = "mse" if objective is nn.functional.mse_loss else objective
+    parts: list[Any] = list(module) if type(module) is nn.Sequential else []
+    linear, kinds = parts[::2], {type(part) for part in parts[1::2]}
+    if name not in OBJECTIVES or len(parts) % 2 == 0 or any(map(_has_hooks, module.modules())):
+        return None
+    if any(type(layer) is not nn.Linear for layer in linear):
+        return None
+    sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
+    if len(kinds) > 1 or not kinds <= set(LAYERS) or sizes[1:-1] != _widths_in(linear[1:]):
+        return None
+    mlp = StackLayout(tuple(sizes), LAYERS[kinds.pop()] if kinds else "relu", name)
+    n_trainable = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    return mlp if mlp.n_params == n_trainable else None
+
+
+def _widths_in(linear: list[nn.Linear]) -> list[int]:
+    return [layer.in_features for layer in linear]
+
+
+def _has_hooks(part: nn.Module) -> bool:
+    return any((part._forward_hooks, part._forward_pre_hooks, part._backward_hooks))

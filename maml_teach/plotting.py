@@ -1,10 +1,15 @@
 """Static figures: each function draws one kind of figure on the ``ax`` it is given."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from .train import Evaluation
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 
@@ -16,47 +21,12 @@ LOOKS = {
 }
 
 
-def use_style():
+def use_style() -> None:
     """Make the book's style the default of this session."""
     plt.style.use(STYLE)
 
 
-def markdown_table(header, rows):
-    """A Markdown table, as text, from column titles and rows of cells.
-
-    >>> print(markdown_table(["K", "loss"], [[1, 0.67], [5, 0.38]]))
-    | K | loss |
-    |---|---|
-    | 1 | 0.67 |
-    | 5 | 0.38 |
-    """
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines).replace(" --- ", "---")
-
-
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # t, 97.5 %, by number of training seeds
-
-
-def with_intervals(values, digits=2):
-    """Mean with two 95 % half widths, as text: over tasks, then over training seeds.
-
-    Args:
-        values: One number per training seed and test task, ``(n_seeds, n_tasks)``; the same tasks
-            for every seed. One seed gives no second half width.
-        digits: Digits behind the point.
-
-    >>> with_intervals(np.array([[1.0, 2.0, 3.0], [1.2, 2.2, 3.2]]))
-    '2.10 ± 1.13 ± 1.27'
-    """
-    n_seeds, n_tasks = np.shape(values)
-    over_tasks = 1.96 * np.mean(values, axis=0).std(ddof=1) / np.sqrt(n_tasks)
-    parts = [np.mean(values), over_tasks]
-    if n_seeds > 1:
-        parts.append(STUDENT[n_seeds] * np.mean(values, axis=1).std(ddof=1) / np.sqrt(n_seeds))
-    return " ± ".join(f"{part:.{digits}f}" for part in parts)
-
-
-def plot_steps(ax, evaluations):
+def plot_steps(ax: Axes, evaluations: Mapping[str, Evaluation]) -> Axes:
     """Mean query loss against inner steps, with 95 % intervals over tasks.
 
     Args:
@@ -81,7 +51,7 @@ def plot_steps(ax, evaluations):
     return ax
 
 
-def plot_history(ax, histories, window=100):
+def plot_history(ax: Axes, histories: Mapping[str, NDArray], window: int = 100) -> Axes:
     """Meta-loss against outer step, smoothed by a running mean over ``window`` steps.
 
     Args:
@@ -103,7 +73,7 @@ def plot_history(ax, histories, window=100):
     return ax
 
 
-def _plain_log_axis(ax):
+def _plain_log_axis(ax: Axes) -> None:
     """A logarithmic y axis with ticks at 1, 2, 5, written as plain numbers."""
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

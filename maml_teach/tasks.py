@@ -1,11 +1,23 @@
 """Tasks: support and query points, and the families that tasks are drawn from."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-Array = Any  # a NumPy array or a torch tensor: this module needs only what both can do
+from .inputs import (  # noqa: F401  (what moved there is still found here)
+    Array,
+    Inputs,
+    arrays_in,
+    check_counts,
+    check_inner_loop,
+    check_rate,
+    map_arrays,
+    rate,
+    with_ranges,
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class Task:
     x_query: Array
     y_query: Array
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             arrays = arrays_in(getattr(self, field.name))
             if not arrays:
@@ -43,12 +55,17 @@ class Task:
         for part in ("support", "query"):
             _check_pair(part, getattr(self, f"x_{part}"), getattr(self, f"y_{part}"))
 
+    @classmethod
+    def split(cls, x: Array, y: Array, n_shots: int) -> Self:
+        """A batch from points ``(n_tasks, n, ...)``: the first ``n_shots`` are the support set."""
+        return cls(x[:, :n_shots], y[:, :n_shots], x[:, n_shots:], y[:, n_shots:])
+
     @property
-    def n_tasks(self):
+    def n_tasks(self) -> int:
         """Length of the leading axis: the number of tasks when this is a batch."""
         return arrays_in(self.x_support)[0].shape[0]
 
-    def select(self, index):
+    def select(self, index: int | slice | Sequence[int] | NDArray) -> "Task":
         """The tasks at ``index`` (a slice or an integer array) of a batch, as a batch."""
         part = object.__new__(Task)  # what was checked with the batch is not checked again
         for field in fields(self):
@@ -56,34 +73,16 @@ class Task:
             object.__setattr__(part, field.name, chosen)
         return part
 
-    def map(self, function):
+    def map(self, function: Callable[[Array], Array]) -> "Task":
         """A task whose arrays are ``function`` of these; this very task if it changes nothing."""
-        before = [getattr(self, field.name) for field in fields(self)]
-        after = [map_arrays(function, x) for x in before]
-        same = all(one is two for one, two in zip(_leaves(before), _leaves(after), strict=True))
+        before = tuple(getattr(self, field.name) for field in fields(self))
+        after = map_arrays(function, before)
+        pairs = zip(arrays_in(before), arrays_in(after), strict=True)
+        same = all(one is two for one, two in pairs)
         return self if same else Task(*after)
 
 
-def map_arrays(function, x):
-    """``function`` of an array, or of each array in a tuple or dict of them."""
-    if isinstance(x, dict):
-        return {name: map_arrays(function, part) for name, part in x.items()}
-    if isinstance(x, tuple):
-        return tuple(map_arrays(function, part) for part in x)
-    return function(x)
-
-
-def arrays_in(x):
-    """The arrays in ``x``: itself, or those of a tuple or dict, in order."""
-    parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else None
-    return [x] if parts is None else [array for part in parts for array in arrays_in(part)]
-
-
-def _leaves(parts):
-    return [array for x in parts for array in arrays_in(x)]
-
-
-def _check_array(name, array):
+def _check_array(name: str, array: Array) -> None:
     if not hasattr(array, "shape"):
         raise ValueError(f"{name} must be an array, got {type(array).__name__}")
     if 0 in tuple(array.shape):
@@ -92,19 +91,19 @@ def _check_array(name, array):
         raise ValueError(f"{name} must be finite, but holds nan or inf")
 
 
-def _is_integer(array):
+def _is_integer(array: Array) -> bool:
     kind = getattr(array.dtype, "kind", None)
     if kind is not None:  # NumPy
         return kind in ("i", "u")
     return not array.dtype.is_floating_point and "int" in str(array.dtype)
 
 
-def _leading_axes(y):
+def _leading_axes(y: Array) -> int:
     """Axes of ``y`` before the output axis: tasks and points, or points alone."""
     return y.ndim if _is_integer(y) else y.ndim - 1
 
 
-def _check_pair(part, x, y):
+def _check_pair(part: str, x: Inputs, y: Array) -> None:
     n = min(_leading_axes(y), 2)  # tasks and points; what lies behind is the objective's business
     for array in arrays_in(x):
         if tuple(array.shape[:n]) != tuple(y.shape[:n]):
@@ -114,7 +113,7 @@ def _check_pair(part, x, y):
             )
 
 
-def check_batch(tasks):
+def check_batch(tasks: Task) -> None:
     """Require a batch: a leading ``n_tasks`` axis, the same on support and query.
 
     Raises:
@@ -131,65 +130,6 @@ def check_batch(tasks):
             f"x_support has {tasks.n_tasks} tasks but x_query has {n_queried}: a batch has the "
             "same tasks in both"
         )
-
-
-def with_ranges(usual, given):
-    """The ranges ``usual``, ``{name: (low, high)}``, with those ``given`` in their place.
-
-    Raises:
-        ValueError: If a range has an unknown name or its ends are not in order.
-    """
-    for name, (low, high) in given.items():
-        if name not in usual or not low <= high:
-            raise ValueError(f"{name} = ({low}, {high}) is not a range of {', '.join(usual)}")
-    return {**usual, **given}
-
-
-def rate(alpha, k):
-    """The rate of inner step ``k``: ``alpha``, or its row ``k`` if it is a table of steps.
-
-    The last row of a table serves all further steps.
-    """
-    return alpha if np.ndim(alpha) < 2 else alpha[min(k, len(alpha) - 1)]
-
-
-def check_rate(name, value):
-    """Require a positive finite number.
-
-    Raises:
-        ValueError: If it is none; ``name`` says which argument it was.
-    """
-    if not np.isscalar(value) or isinstance(value, str) or not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be a positive finite number, got {value!r}")
-
-
-def check_inner_loop(alpha, n_inner_steps, n_params):
-    """Require inner rates and a number of inner steps that mean something.
-
-    Raises:
-        ValueError: If ``alpha`` is neither a positive finite number nor an array of finite rates,
-            ``(n_params,)`` or ``(n_steps, 1 or n_params)``, or if ``n_inner_steps`` is not an
-            integer of at least 0.
-    """
-    if np.ndim(alpha) == 0:
-        check_rate("alpha", alpha)
-    else:
-        _check_rates(alpha, n_params)
-    if isinstance(n_inner_steps, bool) or not isinstance(n_inner_steps, int | np.integer):
-        raise ValueError(f"n_inner_steps must be an integer, got {n_inner_steps!r}")
-    if n_inner_steps < 0:
-        raise ValueError(f"n_inner_steps must be at least 0, got {n_inner_steps}")
-
-
-def _check_rates(alpha, n_params):
-    shape = tuple(np.shape(alpha))
-    if len(shape) > 2 or shape[-1] not in (1, n_params) or shape[0] == 0:
-        raise ValueError(
-            f"alpha has shape {shape}; expected a number, one rate per parameter "
-            f"({n_params},), or one row per step (n_steps, 1 or {n_params})"
-        )
-    if not bool((abs(alpha) < float("inf")).all()):
-        raise ValueError("alpha must be finite, but holds nan or inf")
 
 
 @dataclass(frozen=True)
@@ -213,13 +153,13 @@ class Sinusoids:
     phase: tuple[float, float] = (0.0, np.pi)
     x: tuple[float, float] = (-5.0, 5.0)
 
-    def sample(self, rng, n_tasks, n_shots, n_queries):
+    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of ``n_tasks`` waves with ``n_shots`` support and ``n_queries`` query points."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         amplitude = rng.uniform(*self.amplitude, size=(n_tasks, 1, 1))
         phase = rng.uniform(*self.phase, size=(n_tasks, 1, 1))
         x = rng.uniform(*self.x, size=(n_tasks, n_shots + n_queries, 1))
-        return _split(x, amplitude * np.sin(x - phase), n_shots)
+        return Task.split(x, amplitude * np.sin(x - phase), n_shots)
 
 
 @dataclass(frozen=True)
@@ -245,7 +185,7 @@ class Lines:
     centre: tuple[float, float] = (-1.0, 1.0)
     half_width: tuple[float, float] = (0.3, 2.0)
 
-    def sample(self, rng, n_tasks, n_shots, n_queries):
+    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of ``n_tasks`` lines with ``n_shots`` support and ``n_queries`` query points."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         slope, intercept, centre, half_width = (
@@ -253,22 +193,49 @@ class Lines:
             for bounds in (self.slope, self.intercept, self.centre, self.half_width)
         )
         x = centre + half_width * rng.uniform(-1, 1, size=(n_tasks, n_shots + n_queries, 1))
-        return _split(x, slope * x + intercept, n_shots)
+        return Task.split(x, slope * x + intercept, n_shots)
 
 
-def check_counts(**counts):
-    """Require positive integers.
+@dataclass(frozen=True)
+class Waves:
+    """The paper's sinusoids with another frequency, or with support and query sets apart.
+
+    The same ``rng`` gives the same amplitudes, phases and places within the ranges whatever the
+    frequency, so that two families can be compared wave by wave.
+
+    Args:
+        frequency: Of all waves, ``y = amplitude * sin(frequency * x - phase)``.
+        x_support: Range of the support inputs.
+        x_query: Range of the query inputs.
 
     Raises:
-        ValueError: If one is none; it names which.
+        ValueError: If the frequency is not positive or a range is empty.
+
+    >>> tasks = Waves(frequency=2).sample(np.random.default_rng(0), 3, n_shots=5, n_queries=10)
+    >>> tasks.x_support.shape, tasks.y_query.shape
+    ((3, 5, 1), (3, 10, 1))
     """
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
 
+    frequency: float = 1.0
+    x_support: tuple[float, float] = Sinusoids.x
+    x_query: tuple[float, float] = Sinusoids.x
 
-def _split(x, y, n_shots):
-    return Task(x[:, :n_shots], y[:, :n_shots], x[:, n_shots:], y[:, n_shots:])
+    def __post_init__(self) -> None:
+        if not 0 < self.frequency < np.inf:
+            raise ValueError(f"frequency must be positive and finite, got {self.frequency}")
+        for name in ("x_support", "x_query"):
+            low, high = getattr(self, name)
+            if not -np.inf < low < high < np.inf:
+                raise ValueError(f"{name} must be a range (low, high), got {(low, high)}")
 
-
-FAMILIES = {"sinusoids": Sinusoids, "lines": Lines}
+    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+        """A batch of ``n_tasks`` waves with ``n_shots`` support and ``n_queries`` query points."""
+        check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
+        amplitude = rng.uniform(*Sinusoids.amplitude, size=(n_tasks, 1, 1))
+        phase = rng.uniform(*Sinusoids.phase, size=(n_tasks, 1, 1))
+        x_support = rng.uniform(*self.x_support, size=(n_tasks, n_shots, 1))
+        x_query = rng.uniform(*self.x_query, size=(n_tasks, n_queries, 1))
+        y_support, y_query = (
+            amplitude * np.sin(self.frequency * x - phase) for x in (x_support, x_query)
+        )
+        return Task(x_support, y_support, x_query, y_query)

@@ -2,28 +2,22 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from . import maml
-from .tasks import check_inner_loop, check_rate, rate
+from .inputs import Array, check_inner_loop, check_rate, rate
+from .protocols import Adapt, Family, HasLoss, MetaGradient, Model
+from .rules import ADAM, RULES, chosen
+from .tasks import Task
 
-
-def _sgd(theta, gradient, moments, beta, n_steps):
-    return theta - beta * gradient, moments  # (2.3)
-
-
-def _adam(theta, gradient, moments, beta, n_steps):
-    """Kingma and Ba (2015), Algorithm 1, with its default decay rates."""
-    m = 0.9 * moments[0] + 0.1 * gradient
-    v = 0.999 * moments[1] + 0.001 * gradient**2
-    m_hat, v_hat = m / (1 - 0.9**n_steps), v / (1 - 0.999**n_steps)
-    return theta - beta * m_hat / (v_hat**0.5 + 1e-8), (m, v)
-
-
-OPTIMIZERS = {"adam": _adam, "sgd": _sgd}
+File = str | os.PathLike[str]
+State = tuple[Array, tuple, Mapping[str, Any], int]  # theta, moments, state of rng, steps done
 
 
 @dataclass(frozen=True)
@@ -58,16 +52,14 @@ class MetaConfig:
     n_meta_steps: int = 70_000
     optimizer: str = "adam"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_rate("alpha", self.alpha)
         check_rate("beta", self.beta)
         check_inner_loop(self.alpha, self.n_inner_steps, n_params=1)
         for name in ("n_tasks", "n_shots", "n_queries", "n_meta_steps"):
             if not isinstance(getattr(self, name), int | np.integer) or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a positive integer, got {getattr(self, name)!r}")
-        if self.optimizer not in OPTIMIZERS:
-            wanted = " or ".join(map(repr, OPTIMIZERS))
-            raise ValueError(f"optimizer must be {wanted}, got {self.optimizer!r}")
+        chosen(self.optimizer, "optimizer")
 
 
 @dataclass(frozen=True)
@@ -83,24 +75,24 @@ class Run:
     """
 
     config: MetaConfig
-    theta: np.ndarray
+    theta: Array
     moments: tuple
-    history: np.ndarray
-    rng_state: dict
+    history: NDArray
+    rng_state: Mapping[str, Any]
 
 
 def meta_train(
-    model,
-    theta,
-    family,
-    config,
+    model: Model,
+    theta: Array,
+    family: Family,
+    config: MetaConfig,
     *,
-    rng,
-    gradient=maml.maml_gradient,
-    progress=True,
-    checkpoint=None,
-    every=1000,
-):
+    rng: np.random.Generator,
+    gradient: MetaGradient = maml.maml_gradient,
+    progress: bool = True,
+    checkpoint: File | None = None,
+    every: int = 1000,
+) -> Run:
     """Meta-train ``theta`` on a family of tasks.
 
     Args:
@@ -135,22 +127,22 @@ def meta_train(
     >>> run.history.shape
     (20,)
     """
-    moments = (0 * theta, 0 * theta)
+    moments = ADAM.init(theta)  # kept with every run, whatever its rule
     run = Run(config, theta, moments, np.empty(0), rng.bit_generator.state)
     return _train(model, run, family, rng, gradient, progress, checkpoint, every)
 
 
 def resume(
-    model,
-    run,
-    family,
+    model: Model,
+    run: Run,
+    family: Family,
     *,
-    n_meta_steps=None,
-    gradient=maml.maml_gradient,
-    progress=True,
-    checkpoint=None,
-    every=1000,
-):
+    n_meta_steps: int | None = None,
+    gradient: MetaGradient = maml.maml_gradient,
+    progress: bool = True,
+    checkpoint: File | None = None,
+    every: int = 1000,
+) -> Run:
     """Go on with ``run``, to the bit as if it had not stopped.
 
     ``n_meta_steps`` is the number of further steps; left out, those that the run was meant to
@@ -164,7 +156,16 @@ def resume(
     return _train(model, run, family, rng, gradient, progress, checkpoint, every)
 
 
-def _train(model, run, family, rng, gradient, progress, checkpoint, every):
+def _train(
+    model: Model,
+    run: Run,
+    family: Family,
+    rng: np.random.Generator,
+    gradient: MetaGradient,
+    progress: bool,
+    checkpoint: File | None,
+    every: int,
+) -> Run:
     if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
         raise ValueError(f"every must be a positive integer, got {every!r}")
     history = list(run.history)
@@ -183,22 +184,31 @@ def _train(model, run, family, rng, gradient, progress, checkpoint, every):
     return _as_run(run.config, now, history)
 
 
-def _outer_step(model, now, family, config, rng, gradient, history):
+def _outer_step(
+    model: Model,
+    now: State,
+    family: Family,
+    config: MetaConfig,
+    rng: np.random.Generator,
+    gradient: MetaGradient,
+    history: list[float],
+) -> State:
     theta, moments, _, n_done = now
     tasks = family.sample(rng, config.n_tasks, config.n_shots, config.n_queries)
     meta_loss, g = _finite_gradient(gradient, model, theta, tasks, config, n_done)
-    theta, moments = OPTIMIZERS[config.optimizer](theta, g, moments, config.beta, n_done + 1)
+    rule = RULES[config.optimizer]
+    theta, moments = rule.update(theta, g, moments, config.beta, n_done + 1)  # (2.3)
     history.append(meta_loss)
     return theta, moments, rng.bit_generator.state, n_done + 1
 
 
-def _as_run(config, now, history):
+def _as_run(config: MetaConfig, now: State, history: list[float]) -> Run:
     """The state after the last whole step; an interrupt may have left a longer history."""
     theta, moments, rng_state, n_done = now
     return Run(config, theta, moments, np.array(history[:n_done]), rng_state)
 
 
-def _progress_bar(n_done, n_meta_steps, progress):
+def _progress_bar(n_done: int, n_meta_steps: int, progress: bool) -> tqdm:
     return tqdm(
         range(n_done, n_meta_steps),
         initial=n_done,
@@ -209,11 +219,13 @@ def _progress_bar(n_done, n_meta_steps, progress):
     )
 
 
-def _finite_gradient(gradient, model, theta, tasks, config, n_done):
+def _finite_gradient(
+    gradient: MetaGradient, model: Model, theta: Array, tasks: Task, config: MetaConfig, n_done: int
+) -> tuple[float, Array]:
     """The gradient as ``(float, array)``, or an error that says where training stopped."""
     rates = f"alpha = {config.alpha}, beta = {config.beta}"
     where = f"meta-training stopped at step {n_done + 1} ({rates})"
-    inner = {"alpha": config.alpha, "n_inner_steps": config.n_inner_steps}
+    inner: dict[str, Any] = {"alpha": config.alpha, "n_inner_steps": config.n_inner_steps}
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # reported just below
             meta_loss, g = gradient(model, theta, tasks, **inner)
@@ -224,28 +236,24 @@ def _finite_gradient(gradient, model, theta, tasks, config, n_done):
     return float(meta_loss), g
 
 
-def save_run(run, path):
+def save_run(run: Run, path: File) -> None:
     """Write ``run`` to ``path`` (.npz) so that :func:`load_run` gives it back to the bit.
 
     The file is written beside ``path`` and then takes its place, so that ``path`` is always
     whole: the old run or the new one, whenever the process or the machine stops.
     """
     settings = {"config": asdict(run.config), "rng_state": run.rng_state}
-    arrays = {"theta": run.theta, "m": run.moments[0], "v": run.moments[1]}
+    parts = {"theta": run.theta, "m": run.moments[0], "v": run.moments[1]}
+    arrays: dict[str, Any] = {name: _to_numpy(part) for name, part in parts.items()}
     beside = f"{path}.part"
     with open(beside, "wb") as file:
-        np.savez(
-            file,
-            settings=json.dumps(settings),
-            history=run.history,
-            **{name: _to_numpy(array) for name, array in arrays.items()},
-        )
+        np.savez(file, settings=json.dumps(settings), history=run.history, **arrays)
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, path)
 
 
-def load_run(path, *, like=None):
+def load_run(path: File, *, like: Array | None = None) -> Run:
     """Read a run written by :func:`save_run`.
 
     Args:
@@ -279,15 +287,15 @@ class Evaluation:
         losses: ``(n_tasks, n_inner_steps + 1)``; ``inf`` once a task has diverged.
     """
 
-    losses: np.ndarray
+    losses: NDArray
 
     @property
-    def mean(self):
+    def mean(self) -> NDArray:
         """Mean over tasks, ``(n_inner_steps + 1,)``; ``inf`` if one task diverged."""
         return self.losses.mean(axis=0)
 
     @property
-    def half_width(self):
+    def half_width(self) -> NDArray:
         """Half width of the 95 % interval of the mean over tasks, ``(n_inner_steps + 1,)``.
 
         It is 1.96 standard errors: it speaks of other tasks, not of other training seeds.
@@ -296,17 +304,25 @@ class Evaluation:
             return 1.96 * self.losses.std(axis=0, ddof=1) / np.sqrt(len(self.losses))
 
     @property
-    def median(self):
+    def median(self) -> NDArray:
         """Median over tasks, ``(n_inner_steps + 1,)``: what a typical task sees."""
         return np.median(self.losses, axis=0)
 
     @property
-    def n_worse(self):
+    def n_worse(self) -> NDArray:
         """Number of tasks whose loss is above that before adapting, ``(n_inner_steps + 1,)``."""
         return np.sum(self.losses > self.losses[:, :1], axis=0)
 
 
-def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
+def evaluate(
+    model: HasLoss,
+    theta: Array,
+    tasks: Task,
+    *,
+    alpha: Any,
+    n_inner_steps: int,
+    adapt: Adapt = maml.adapt,
+) -> Evaluation:
     """Meta-testing: adapt to each task from ``theta``, and score its query set at every step.
 
     Args:
@@ -342,5 +358,5 @@ def evaluate(model, theta, tasks, *, alpha, n_inner_steps, adapt=maml.adapt):
     return Evaluation(losses)
 
 
-def _to_numpy(array):
+def _to_numpy(array: Array) -> NDArray:
     return array.detach().cpu().numpy() if hasattr(array, "detach") else np.asarray(array)

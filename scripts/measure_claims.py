@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from maml_teach import claims, lean, maml, maml_torch
-from maml_teach.claims import Waves
-from maml_teach.claims_torch import CONTESTANTS
+from maml_teach import lean, maml, maml_torch, measures
+from maml_teach.applications.contestants_torch import CONTESTANTS
 from maml_teach.mlp import MLP
-from maml_teach.train import OPTIMIZERS, MetaConfig, evaluate, load_run, meta_train, resume
+from maml_teach.rules import RULES
+from maml_teach.tasks import Waves
+from maml_teach.train import MetaConfig, evaluate, load_run, meta_train, resume
 
 ROOT = Path(__file__).parent.parent
 MODEL = MLP((1, 40, 40, 1))
@@ -108,13 +109,14 @@ def draw(family, what, config):
 def follow(theta, tasks, optimizer, rate, steps):
     """Query MSE of every task after ``steps`` inner steps, ``(n_tasks, len(steps))``."""
     theta_k = np.repeat(theta[None], tasks.n_tasks, axis=0)
-    moments, losses = (0 * theta_k, 0 * theta_k), []
+    rule, losses = RULES[optimizer], []
+    state = rule.init(theta_k)
     with np.errstate(over="ignore", invalid="ignore"):  # a rate that diverges is not chosen
         for k in range(max(steps) + 1):
             if k in steps:
                 losses.append(MODEL.loss(theta_k, tasks.x_query, tasks.y_query))
             gradient = MODEL.gradient(theta_k, tasks.x_support, tasks.y_support)
-            theta_k, moments = OPTIMIZERS[optimizer](theta_k, gradient, moments, rate, k + 1)
+            theta_k, state = rule.update(theta_k, gradient, state, rate, k + 1)
     return np.nan_to_num(np.stack(losses, axis=1), nan=np.inf)
 
 
@@ -174,13 +176,13 @@ def measure_inside(contest, thetas, seed, config):
     tasks, x = draw(Waves(), "test", config), np.linspace(-5, 5, 401)[:, None]
     found = {}
     for name, (theta, _) in contest.items():
-        before = claims.layer_outputs(MODEL, theta.astype(float), x)
+        before = measures.layer_outputs(MODEL, theta.astype(float), x)
         after = maml.adapt(MODEL, theta, tasks, alpha=config["alpha"], n_inner_steps=5)
-        after = claims.layer_outputs(MODEL, after.astype(float), x)
-        kept = [claims.cka(*pair) for pair in zip(before, after, strict=True)]
+        after = measures.layer_outputs(MODEL, after.astype(float), x)
+        kept = [measures.cka(*pair) for pair in zip(before, after, strict=True)]
         found[f"cka {name}"] = np.stack(kept, axis=1)
         curves = np.sin(x[:, 0]), np.cos(x[:, 0])
-        found[f"probe {name}"] = np.array([claims.probe(before[1], curve) for curve in curves])
+        found[f"probe {name}"] = np.array([measures.probe(before[1], curve) for curve in curves])
     return found
 
 
@@ -212,10 +214,10 @@ def measure_spread(contest, thetas, seed, config):
         for group in ratios:
             tasks = Waves().sample(rng, n_tasks, config["n_shots"], config["n_shots"])
             for k, alpha in enumerate(config["alphas"]):
-                both = claims.task_gradients(MODEL, theta, tasks, alpha=alpha)
-                group[k] = np.divide(*map(claims.spread, both))
+                both = measures.task_gradients(MODEL, theta, tasks, alpha=alpha)
+                group[k] = np.divide(*map(measures.spread, both))
         found[f"spread {name}"] = ratios
-        found[f"curvature {name}"] = claims.largest_curvature(MODEL, theta, tasks, rng=rng)
+        found[f"curvature {name}"] = measures.largest_curvature(MODEL, theta, tasks, rng=rng)
     return found
 
 

@@ -18,9 +18,17 @@ from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml_torch
-from maml_teach.detection import FOUND, Scenes, as_bytes, best_match, crops, iou, mean_picture
-from maml_teach.detection_torch import found_after, wrapped
-from maml_teach.images import glyphs
+from maml_teach.applications.detection import (
+    FOUND,
+    Scenes,
+    as_bytes,
+    best_match,
+    crops,
+    iou,
+    mean_picture,
+)
+from maml_teach.applications.detection_torch import found_after, wrapped
+from maml_teach.applications.images import glyphs
 from maml_teach.train import MetaConfig
 
 CONFIG = {

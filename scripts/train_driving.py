@@ -16,18 +16,16 @@ from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml
-from maml_teach.driving import (
-    HORIZON,
+from maml_teach.applications.driving import (
     MODEL,
     Drives,
-    lateral_error,
     learned,
     road,
     sample_cars,
-    steer_along,
     step,
 )
-from maml_teach.train import OPTIMIZERS, MetaConfig
+from maml_teach.applications.steering import HORIZON, lateral_error, steer_along
+from maml_teach.train import MetaConfig
 
 CONFIG = {
     "made_by": "scripts/train_driving.py",
@@ -82,12 +80,8 @@ def descend(theta, tasks, alpha, n_steps):
 
 def descend_adam(theta, tasks, alpha, n_steps):
     """Adam on each car's support set, ``(n_cars, n_params)``."""
-    theta_k = descend(theta, tasks, 1.0, 0).copy()
-    moments = (0 * theta_k, 0 * theta_k)
-    for k in range(n_steps):
-        gradient = MODEL.gradient(theta_k, tasks.x_support, tasks.y_support)
-        theta_k, moments = OPTIMIZERS["adam"](theta_k, gradient, moments, alpha, k + 1)
-    return theta_k
+    settings = {"alpha": alpha, "n_inner_steps": n_steps, "inner": "adam"}
+    return maml.adapt(MODEL, theta, tasks, **settings)
 
 
 def choose(theta, inner_loop, n_shots, config):

@@ -18,8 +18,8 @@ from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml_torch
-from maml_teach.images import FewShotImages, digits, glyphs
-from maml_teach.images_torch import (
+from maml_teach.applications.images import FewShotImages, digits, glyphs
+from maml_teach.applications.images_torch import (
     correct_after,
     correct_by_means,
     cosine_distance,

@@ -19,13 +19,13 @@ from artifacts import options, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import lean, maml, maml_torch
-from maml_teach.images_torch import (
+from maml_teach.applications.images_torch import (
     correct_by_means,
     cosine_distance,
     protonet_gradient,
     squared_distance,
 )
-from maml_teach.language import (
+from maml_teach.applications.language import (
     MODEL,
     N_BUCKETS,
     WhichLanguage,

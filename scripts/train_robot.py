@@ -17,8 +17,9 @@ import numpy as np
 from artifacts import options, train_in_stages
 from tqdm import tqdm
 
-from maml_teach import arm, lean, maml, navigation
-from maml_teach.train import OPTIMIZERS, MetaConfig
+from maml_teach import lean, maml
+from maml_teach.applications import arm, navigation
+from maml_teach.train import MetaConfig
 
 ARM = {
     "seeds": [0, 1, 2],
@@ -109,12 +110,8 @@ def descend(theta, tasks, alpha, n_steps):
 
 def descend_adam(theta, tasks, alpha, n_steps):
     """Adam on each support set, ``(n_tasks, n_params)``."""
-    theta_k = descend(theta, tasks, 1.0, 0).copy()
-    moments = (0 * theta_k, 0 * theta_k)
-    for k in range(n_steps):
-        gradient = arm.MODEL.gradient(theta_k, tasks.x_support, tasks.y_support)
-        theta_k, moments = OPTIMIZERS["adam"](theta_k, gradient, moments, alpha, k + 1)
-    return theta_k
+    settings = {"alpha": alpha, "n_inner_steps": n_steps, "inner": "adam"}
+    return maml.adapt(arm.MODEL, theta, tasks, **settings)
 
 
 def circumstances(what, n_shots, ranges):
@@ -133,7 +130,7 @@ def tracked(arms, motion, feedforward):
 def tracked_by(theta, arms, motion, settings):
     """The same for networks ``theta`` ``(n_arms, n_params)``."""
     times = arm.DT * np.arange(settings["n_steps"])
-    return tracked(arms, motion, arm.learned(arm.MODEL, theta, motion, times))
+    return tracked(arms, motion, arm.expected_torques(arm.MODEL, theta, motion, times))
 
 
 def choose(theta, inner_loop, n_shots, settings):

@@ -14,7 +14,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
-from maml_teach import distributed, maml_torch
+from maml_teach import distributed_torch, maml_torch
 from maml_teach.tasks import Sinusoids
 from maml_teach.train import MetaConfig, load_run, meta_train, resume
 
@@ -51,11 +51,11 @@ def counted(calls):
 def one_of_a_group(rank, n_ranks, port, folder):
     addresses = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": n_ranks}
     os.environ.update({k: str(v) for k, v in (addresses | {"RANK": rank}).items()})
-    distributed.start()
+    distributed_torch.start()
     calls = []
     torch.distributed.all_reduce = counted(calls)
     answers = {}
-    gradient = distributed.shared(maml_torch.maml_gradient)
+    gradient = distributed_torch.shared(maml_torch.maml_gradient)
     for n_tasks in (1, 6, 7, 8):
         answers[n_tasks] = gradient(MODEL, theta_of(MODEL), problem(n_tasks), **INNER)
     module = a_module()
@@ -69,7 +69,7 @@ def one_of_a_group(rank, n_ranks, port, folder):
     except FloatingPointError as error:
         answers["diverged"] = str(error)
     torch.save({"answers": answers, "n_calls": n_calls}, f"{folder}/{n_ranks}-{rank}.pt")
-    distributed.stop()
+    distributed_torch.stop()
 
 
 def groups(folder, ports):
@@ -99,10 +99,10 @@ def killing(gradient, rank):
 
 def train(folder):
     torch.set_num_threads(1)
-    rank, _ = distributed.start()
+    rank, _ = distributed_torch.start()
     path = Path(folder) / "run.npz"
     settings = {
-        "gradient": killing(distributed.shared(maml_torch.maml_gradient), rank),
+        "gradient": killing(distributed_torch.shared(maml_torch.maml_gradient), rank),
         "progress": False,
         "checkpoint": path if rank == 0 else None,
         "every": EVERY,
@@ -117,7 +117,7 @@ def train(folder):
         config = MetaConfig(n_tasks=5, n_meta_steps=N_META_STEPS, **INNER)
         run = meta_train(MODEL, theta, family, config, rng=np.random.default_rng(0), **settings)
     torch.save({"theta": run.theta, "history": run.history}, f"{folder}/end-{rank}.pt")
-    distributed.stop()
+    distributed_torch.stop()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Runs functions of the figures' JavaScript modules in node, for the tests."""
 
+import base64
 import json
 import os
 import shutil
@@ -8,11 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from maml_teach.widgets.base import HERE
+from filelock import FileLock
 
 JAVASCRIPT = Path(__file__).parent / "javascript"
-RUNNER = JAVASCRIPT / "run.mjs"
 
 
 def missing(what):
@@ -25,7 +24,9 @@ def missing(what):
 def npm_file(path):
     """A file of the packages in javascript/package.json, installed at first need."""
     file = JAVASCRIPT / "node_modules" / path
-    if not file.exists():
+    with FileLock(JAVASCRIPT / ".npm.lock"):  # tests run in several processes
+        if file.exists():
+            return file
         if shutil.which("npm") is None:
             missing(f"npm is not installed, and {path} comes from it")
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
@@ -35,14 +36,13 @@ def npm_file(path):
     return file
 
 
-def run_node(cases):
-    """Answers of a list of (module, function, arguments), all in one run of node."""
+def run_node(figure, cases):
+    """Answers of ``javascript/{figure}.mjs`` to a list of (function, arguments), in one process."""
     if shutil.which("node") is None:
         missing("node is not installed")
-    request = [dict(zip(("module", "function", "arguments"), case, strict=True)) for case in cases]
     done = subprocess.run(
-        ["node", RUNNER, HERE],
-        input=json.dumps(request),
+        ["node", JAVASCRIPT / f"{figure}.mjs"],
+        input=json.dumps(cases),
         capture_output=True,
         text=True,
         timeout=120,
@@ -51,15 +51,20 @@ def run_node(cases):
     return json.loads(done.stdout)
 
 
+def as_sent(data):
+    """Bytes for the reader ``sent`` of the adapters."""
+    return base64.b64encode(data).decode()
+
+
 def relative_error(got, expected):
     """Relative, with a floor for answers that are zero but for rounding (Reptile's, K = 0)."""
     got, expected = np.ravel(got), np.ravel(expected)
     return np.linalg.norm(got - expected) / max(np.linalg.norm(expected), 1e-3)
 
 
-def assert_all_close(cases, expected):
+def assert_all_close(figure, cases, expected):
     """``expected`` holds the reference answer of each case."""
-    answers = run_node(cases)
+    answers = run_node(figure, cases)
     assert len(answers) == len(expected)
-    for case, answer, wanted in zip(cases, answers, expected, strict=True):
-        assert relative_error(answer, wanted) < 1e-9, case[1]
+    for (function, _), answer, wanted in zip(cases, answers, expected, strict=True):
+        assert relative_error(answer, wanted) < 1e-9, function

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 import torch
 from node import assert_all_close, run_node
+from scipy import stats
 from test_javascript import flat
 
-from maml_teach import claims, claims_torch, lean, maml, maml_torch, plotting
-from maml_teach.claims import Waves
-from maml_teach.claims_torch import CONTESTANTS
+from maml_teach import data, lean, maml, maml_torch, measures
+from maml_teach.applications import contestants_torch
+from maml_teach.applications.contestants_torch import CONTESTANTS
 from maml_teach.mlp import MLP
-from maml_teach.tasks import Task
+from maml_teach.reporting import STUDENT, band, with_intervals
+from maml_teach.tasks import Task, Waves
 from maml_teach.widgets import OnTrial
-from maml_teach.widgets.claims import CLAIMS, N_SEEDS, STUDENT, band
+from maml_teach.widgets.claims import CLAIMS
 
 ROOT = Path(__file__).parent.parent
-DATA = Path(claims.__file__).parent / "data" / "claims.npz"
+DATA = Path(data.__file__).parent / "claims.npz"
 MODEL, NET = MLP((1, 40, 40, 1)), {"sizes": [1, 40, 40, 1], "activation": "relu"}
 
 
@@ -59,9 +61,12 @@ def test_waves_stay_in_their_ranges_and_rng_decides():
         (lambda: Waves(x_support=(1, 0)), "x_support must be a range"),
         (lambda: Waves(x_query=(0, np.inf)), "x_query must be a range"),
         (lambda: Waves().sample(np.random.default_rng(0), 0, 1, 1), "n_tasks"),
-        (lambda: claims_torch.Patterns().sample(np.random.default_rng(0), 1, 0, 1), "n_shots"),
-        (lambda: claims_torch.Echoes().sample(np.random.default_rng(0), 1, 1, 0), "n_queries"),
-        (lambda: claims_torch.Borders().sample(np.random.default_rng(0), 1, 1, -1), "n_queries"),
+        (lambda: contestants_torch.Patterns().sample(np.random.default_rng(0), 1, 0, 1), "n_shots"),
+        (lambda: contestants_torch.Echoes().sample(np.random.default_rng(0), 1, 1, 0), "n_queries"),
+        (
+            lambda: contestants_torch.Borders().sample(np.random.default_rng(0), 1, 1, -1),
+            "n_queries",
+        ),
     ],
 )
 def test_bad_input_is_named(make, message):
@@ -71,7 +76,7 @@ def test_bad_input_is_named(make, message):
 
 def test_task_gradients_average_to_the_meta_gradients():
     theta, tasks = problem()
-    one, first = claims.task_gradients(MODEL, theta, tasks, alpha=0.02)
+    one, first = measures.task_gradients(MODEL, theta, tasks, alpha=0.02)
     for found, wanted in ((one, lean.maml_gradient), (first, maml.fomaml_gradient)):
         gradient = wanted(MODEL, theta, tasks, alpha=0.02)[1]
         assert np.allclose(found.mean(axis=0), gradient, rtol=1e-9, atol=1e-12)
@@ -80,13 +85,13 @@ def test_task_gradients_average_to_the_meta_gradients():
 def test_spread_is_the_root_of_the_mean_squared_distance():
     gradients = np.random.default_rng(0).normal(size=(50, 7))
     squared = np.sum((gradients - gradients.mean(axis=0)) ** 2) / 49
-    assert claims.spread(gradients) == pytest.approx(squared**0.5)
+    assert measures.spread(gradients) == pytest.approx(squared**0.5)
 
 
 def test_largest_curvature_is_that_of_the_whole_hessian():
     model, rng = MLP((1, 4, 1), activation="tanh"), np.random.default_rng(3)
     theta, tasks = model.init(rng), Waves().sample(rng, 3, 10, 5)
-    found = claims.largest_curvature(model, theta, tasks, rng=rng, n_steps=400)
+    found = measures.largest_curvature(model, theta, tasks, rng=rng, n_steps=400)
     for t in range(3):
         x, y = tasks.x_support[t], tasks.y_support[t]
         values = np.linalg.eigvalsh([model.hvp(theta, e, x, y) for e in np.eye(theta.size)])
@@ -95,7 +100,7 @@ def test_largest_curvature_is_that_of_the_whole_hessian():
 
 def test_layer_outputs_end_in_the_prediction():
     theta, tasks = problem()
-    outputs = claims.layer_outputs(MODEL, theta, tasks.x_query)
+    outputs = measures.layer_outputs(MODEL, theta, tasks.x_query)
     assert [z.shape[-1] for z in outputs] == [40, 40, 1]
     assert np.allclose(outputs[-1], MODEL.predict(theta, tasks.x_query))
     W, b = theta[-41:-1].reshape(40, 1), theta[-1]
@@ -106,21 +111,21 @@ def test_cka_sees_through_turning_scaling_and_shifting_only():
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(2, 3, 200, 5))
     turn = np.linalg.qr(rng.normal(size=(5, 5)))[0]
-    assert np.allclose(claims.cka(one, 3 * one @ turn + 1), 1)
-    assert (claims.cka(one, other) < 0.2).all()
+    assert np.allclose(measures.cka(one, 3 * one @ turn + 1), 1)
+    assert (measures.cka(one, other) < 0.2).all()
     # the same by its other form, from the points' similarities
     centred = [z - z.mean(axis=-2, keepdims=True) for z in (one, other)]
     a, b = (z @ z.mT for z in centred)
     inner = lambda p, q: np.sum(p * q, axis=(-2, -1))  # noqa: E731
-    assert np.allclose(claims.cka(one, other), inner(a, b) / np.sqrt(inner(a, a) * inner(b, b)))
+    assert np.allclose(measures.cka(one, other), inner(a, b) / np.sqrt(inner(a, a) * inner(b, b)))
 
 
 def test_the_probe_is_judged_where_it_was_not_fitted():
     x = np.linspace(-5, 5, 401)
-    assert claims.probe(np.stack([np.sin(x), x], axis=1), 2 * np.sin(x) + 1) > 1 - 1e-12
-    assert claims.probe(x[:, None], np.cos(x)) < 0.2
+    assert measures.probe(np.stack([np.sin(x), x], axis=1), 2 * np.sin(x) + 1) > 1 - 1e-12
+    assert measures.probe(x[:, None], np.cos(x)) < 0.2
     noise = np.random.default_rng(0).normal(size=(401, 150))
-    assert claims.probe(noise, np.sin(x)) < 0
+    assert measures.probe(noise, np.sin(x)) < 0
 
 
 @pytest.mark.parametrize("name", CONTESTANTS)
@@ -139,32 +144,38 @@ def test_one_call_serves_every_kind_of_model(name):
 
 def test_families_of_the_models_are_what_they_say():
     rng = np.random.default_rng(0)
-    patterns = claims_torch.Patterns().sample(rng, 4, 9, 30)
+    patterns = contestants_torch.Patterns().sample(rng, 4, 9, 30)
     means = [patterns.x_query[:, patterns.y_query[0] == way].mean(axis=1) for way in range(3)]
     support = patterns.x_support[:, 0]  # of class 0
     distance = [np.sum((support - mean) ** 2, axis=(1, 2, 3)) for mean in means]
     assert patterns.x_support.shape == (4, 9, 1, 8, 8) and (np.argmin(distance, axis=0) == 0).all()
-    echoes = claims_torch.Echoes().sample(rng, 5, 9, 9)
+    echoes = contestants_torch.Echoes().sample(rng, 5, 9, 9)
     for t in range(5):
         ends = echoes.x_support[t, :, [0, -1], 0].T
         weights, residual, *_ = np.linalg.lstsq(ends, echoes.y_support[t, :, 0])
         assert residual < 1e-20 and weights[0] > 0.5 and weights[1] < -0.5
-    borders = claims_torch.Borders().sample(rng, 300, 9, 9)
+    borders = contestants_torch.Borders().sample(rng, 300, 9, 9)
     common = borders.x_query @ np.linspace(2, -2, 4) > 0
     assert 0.75 < np.mean(common == borders.y_query) < 0.95
 
 
-def test_the_band_is_the_interval_of_the_plots():
-    values = np.random.default_rng(0).normal(1, 0.1, size=(N_SEEDS, 30, 1))
-    assert plotting.STUDENT[N_SEEDS] == STUDENT
+@pytest.mark.parametrize("n_seeds", STUDENT)
+def test_the_band_is_the_interval_of_the_tables(n_seeds):
+    values = np.random.default_rng(0).normal(1, 0.1, size=(n_seeds, 30, 1))
     mean, low, high = band(values)[:, 0]
     shown = (
         f"{mean:.2f} ± {1.96 * values.mean(axis=0).std(ddof=1) / 30**0.5:.2f} ± {high - mean:.2f}"
     )
-    assert plotting.with_intervals(values[..., 0]) == shown
+    assert with_intervals(values[..., 0]) == shown
     assert mean - low == pytest.approx(high - mean)
-    with pytest.raises(ValueError, match="5 training seeds, got 3"):
-        band(values[:3])
+    half = stats.t.ppf(0.975, n_seeds - 1) * values.mean(axis=1).std(ddof=1) / n_seeds**0.5
+    assert high - mean == pytest.approx(half, rel=2e-4)  # the table has three decimals
+
+
+@pytest.mark.parametrize("n_seeds", [1, 11])
+def test_an_interval_needs_a_number_of_seeds_that_the_table_knows(n_seeds):
+    with pytest.raises(ValueError, match=f"2 to 10 seeds, got {n_seeds}"):
+        band(np.ones((n_seeds, 30, 1)))
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
@@ -193,27 +204,27 @@ def test_the_figure_refuses():
 
 def test_javascript_adapts_to_its_wave_like_numpy():
     theta = problem()[0]
-    (wave,) = run_node([("claims", "newWave", [7, 1.5, {"plain": [-5, 0]}])])
+    (wave,) = run_node("claims", [("newWave", [7, 1.5, [-5, 0]])])
     x, y = (np.array(wave["support"][name])[None, :, None] for name in "xy")
     assert -5 <= x.min() < x.max() <= 0 and x.shape == (1, 10, 1)
     assert np.allclose(y, wave["amplitude"] * np.sin(1.5 * x - wave["phase"]), atol=1e-12)
     task = Task(x, y, x, y)
     after = [maml.adapt(MODEL, theta, task, alpha=0.01, n_inner_steps=k)[0] for k in range(8)]
-    support = {"plain": wave["support"]}
-    assert_all_close([("claims", "descent", [NET, flat(theta), support, 0.01, 7])], [after])
+    case = ("descent", [NET, flat(theta), wave["support"], 0.01, 7])
+    assert_all_close("claims", [case], [after])
 
 
 def test_javascript_reads_curves_like_numpy():
     xs, ys = [0.0, 1.0, 3.0, 10.0], [2.0, 5.0, 4.0, 4.5]
     asked = [0.0, 0.3, 1.0, 2.5, 9.0, 10.0]
-    cases = [("claims", "between", [xs, ys, x]) for x in asked]
+    cases = [("between", [xs, ys, x]) for x in asked]
     wanted = list(np.interp(asked, xs, ys))
     sorted_values = np.sort(np.random.default_rng(0).normal(size=40))
     for limit in (-9.0, 0.1, 9.0):
-        cases.append(("claims", "shareAbove", [{"plain": flat(sorted_values)}, limit]))
+        cases.append(("shareAbove", [flat(sorted_values), limit]))
         wanted.append(np.mean(sorted_values > limit))
-    cases.append(("claims", "stretch", [0.01, 350.0]))
-    assert_all_close(cases, [*wanted, 2.5])
+    cases.append(("stretch", [0.01, 350.0]))
+    assert_all_close("claims", cases, [*wanted, 2.5])
 
 
 def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch):

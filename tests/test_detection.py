@@ -9,13 +9,14 @@ import pytest
 import torch
 from node import relative_error, run_node
 
-from maml_teach import detection, detection_torch, maml_torch
-from maml_teach.detection import CANVAS, Scenes
-from maml_teach.images import SIZE, ImageClasses, glyphs
+from maml_teach import data, maml_torch
+from maml_teach.applications import detection, detection_torch
+from maml_teach.applications.detection import CANVAS, Scenes
+from maml_teach.applications.images import SIZE, ImageClasses, glyphs
 from maml_teach.widgets import FindIt
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-DATA = Path(detection.__file__).parent / "data" / "detection.npz"
+DATA = Path(data.__file__).parent / "detection.npz"
 
 
 def bars(n_classes=4):
@@ -272,21 +273,18 @@ def test_javascript_detector_equals_pytorch():
     for _ in range(4):
         path.append(path[-1] - 0.05 * model.gradient(path[-1], task.x_support, task.y_support))
     overlaps = [detection_torch.overlaps_of(model, one, task.x_query, task.y_query) for one in path]
-    net, flat = {"finder": 32}, [theta.tolist(), x.ravel().tolist()]
+    n_channels, flat = 32, [theta.tolist(), x.ravel().tolist()]
     scenes = [one.ravel().tolist() for one in torch.cat([task.x_support, task.x_query])]
     boxes = [one.tolist() for one in torch.cat([task.y_support, task.y_query])]
     innermost = maps[0].permute(1, 2, 0).ravel().tolist()
     answers = run_node(
+        "detection",
         [
-            ("finder", "mapsOf", [net, *flat]),
-            ("finder", "finderGradient", [net, far.tolist(), flat[1], box[0].tolist()]),
-            ("finder", "boxOf", [innermost]),
-            (
-                "detection",
-                "overlapsByStep",
-                [net, theta.tolist(), scenes, {"plain": boxes}, 2, 0.05, 4],
-            ),
-        ]
+            ("mapsOf", [n_channels, *flat]),
+            ("gradient", [n_channels, far.tolist(), flat[1], box[0].tolist()]),
+            ("boxOf", [innermost]),
+            ("overlapsByStep", [n_channels, theta.tolist(), scenes, boxes, 2, 0.05, 4]),
+        ],
     )
     wanted = [innermost, model.gradient(far, x, box), detection_torch.boxes_of(maps), overlaps]
     for got, expected in zip(answers, wanted, strict=True):
@@ -306,8 +304,8 @@ def test_javascript_finds_what_pytorch_finds():
         path.append(path[-1] - 0.05 * model.gradient(path[-1], x_t[:5], boxes_t[:5]))
     overlaps = [detection_torch.overlaps_of(model, one, x_t[5:], boxes_t[5:]) for one in path]
     scenes = [one.ravel().tolist() for one in x]
-    given = [{"finder": 32}, theta.tolist(), scenes, {"plain": boxes.tolist()}, 5, 0.05, 3]
-    (found,) = run_node([("detection", "overlapsByStep", given)])
+    given = [32, theta.tolist(), scenes, boxes.tolist(), 5, 0.05, 3]
+    (found,) = run_node("detection", [("overlapsByStep", given)])
     assert np.abs(np.array(found) - overlaps).max() < 1e-5
     assert (np.array(overlaps)[3] > 0.5).any()
 

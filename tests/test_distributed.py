@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from maml_teach import distributed, maml_torch
+from maml_teach import distributed_torch, maml_torch
 from maml_teach.checks import relative_error
 from maml_teach.tasks import Sinusoids
 from maml_teach.train import MetaConfig, meta_train
@@ -108,7 +108,7 @@ def test_a_killed_rank_costs_the_steps_since_the_checkpoint(tmp_path):
 @pytest.mark.parametrize("n_tasks", [0, 1, 5, 16])
 @pytest.mark.parametrize("n_ranks", [1, 3, 16])
 def test_shares_cover_every_task_once(n_tasks, n_ranks):
-    slices = [distributed.share(n_tasks, rank, n_ranks) for rank in range(n_ranks)]
+    slices = [distributed_torch.share(n_tasks, rank, n_ranks) for rank in range(n_ranks)]
     tasks = np.arange(n_tasks)
     assert np.array_equal(np.concatenate([tasks[s] for s in slices]), tasks)
     sizes = [s.stop - s.start for s in slices]
@@ -118,7 +118,7 @@ def test_shares_cover_every_task_once(n_tasks, n_ranks):
 def test_a_program_started_without_torchrun_is_told(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(ValueError, match="start this program with torchrun"):
-        distributed.start()
+        distributed_torch.start()
 
 
 def test_restarts_that_could_wait_for_a_dead_rank_are_refused(tmp_path):

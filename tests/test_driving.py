@@ -10,12 +10,20 @@ import pytest
 from node import assert_all_close
 from test_javascript import flat
 
-from maml_teach import driving, maml
-from maml_teach.driving import MODEL, Drives
+from maml_teach import data, maml
+from maml_teach.applications import driving
+from maml_teach.applications.driving import MODEL, Drives
+from maml_teach.applications.steering import (
+    EFFORT,
+    HORIZON,
+    best_response,
+    lateral_error,
+    steer_along,
+)
 from maml_teach.widgets import DriveIt
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-DATA = Path(driving.__file__).parent / "data" / "driving.npz"
+DATA = Path(data.__file__).parent / "driving.npz"
 
 
 def one_car(seed=0):
@@ -67,9 +75,9 @@ def test_support_comes_before_query_and_rng_decides():
 def test_the_controller_holds_the_road_when_it_knows_the_car():
     rng = np.random.default_rng(1)
     cars = driving.sample_cars(rng, 20)
-    curvature = driving.road(rng, cars, 200 + driving.HORIZON)
-    offsets, steering = driving.steer_along(cars, driving.step, curvature)
-    assert driving.lateral_error(offsets).max() < 0.02
+    curvature = driving.road(rng, cars, 200 + HORIZON)
+    offsets, steering = steer_along(cars, driving.step, curvature)
+    assert lateral_error(offsets).max() < 0.02
     assert np.abs(steering).max() <= driving.MAX_STEER
 
 
@@ -88,7 +96,7 @@ def test_best_response_equals_least_squares():
             state = a[0] @ state + b[0] * steer + c[0]
             heading = heading + driving.DT * (state[1] - curvature[0, k] * cars.speed[0])
             offset = offset + driving.DT * (state[0] + cars.speed[0] * heading)
-            total += offset**2 + 0.5 * heading**2 + driving.EFFORT * change**2
+            total += offset**2 + 0.5 * heading**2 + EFFORT * change**2
         return total
 
     # a quadratic: its minimum from its values at few points
@@ -97,7 +105,7 @@ def test_best_response_equals_least_squares():
     slope = np.array([(cost(e) - cost(-e)) / 2 for e in unit])
     bend = np.array([[cost(e + f) - cost(e) - cost(f) + zero for f in unit] for e in unit])
     wanted = -np.linalg.solve(bend, slope)[0]
-    gain = driving.best_response(a, b, c, cars, curvature)
+    gain = best_response(a, b, c, cars, curvature)
     assert gain[0] @ now == pytest.approx(wanted, rel=1e-6)
 
 
@@ -122,23 +130,23 @@ def test_javascript_measures_and_drives_like_numpy():
     car = one_car(2)
     steering, noise = driving.wiggle(rng, 1, 30), rng.standard_normal((1, 30, 2))
     x, y = driving.transitions(car, driving.drive_along(car, steering), steering, noise)
-    curvature = driving.road(rng, car, 60 + driving.HORIZON)
+    curvature = driving.road(rng, car, 60 + HORIZON)
     theta = MODEL.init(rng) * 0.3
     task = Drives().of(car, rng, 20, 5)
     theta = maml.adapt(MODEL, theta, task, alpha=0.1, n_inner_steps=3)
-    known, _ = driving.steer_along(car, driving.step, curvature)
-    guessed, _ = driving.steer_along(car, driving.learned(MODEL, theta), curvature)
+    known, _ = steer_along(car, driving.step, curvature)
+    guessed, _ = steer_along(car, driving.learned(MODEL, theta), curvature)
     net = {"sizes": list(MODEL.sizes), "activation": "tanh"}
-    settings = {"plain": as_js(car)}
+    settings = as_js(car)
     cases = [
-        ("car", "transitions", [settings, flat(steering), flat(noise)]),
-        ("car", "offsetsWhenKnown", [settings, flat(curvature)]),
-        ("car", "offsetsWhenLearned", [settings, flat(curvature), net, flat(theta)]),
-        ("car", "lateralError", [{"plain": flat(known)}]),
+        ("transitions", [settings, flat(steering), flat(noise)]),
+        ("offsetsWhenKnown", [settings, flat(curvature)]),
+        ("offsetsWhenLearned", [settings, flat(curvature), net, flat(theta)]),
+        ("lateralError", [flat(known)]),
     ]
-    wanted = [np.append(x, y), known, guessed, driving.lateral_error(known)]
+    wanted = [np.append(x, y), known, guessed, lateral_error(known)]
     assert np.abs(guessed).max() > 10 * np.abs(known).max()
-    assert_all_close(cases, wanted)
+    assert_all_close("driving", cases, wanted)
 
 
 def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch, capsys):

@@ -178,7 +178,7 @@ def test_memory_does_not_grow_with_the_steps():
             return super().linearize(*arguments)
 
         def loss_and_gradient(self, theta, x, y):
-            seen.append("step" if x.shape[1] == 8 else "query")
+            seen.append("step" if x.shape[0] == 8 else "query")
             return super().loss_and_gradient(theta, x, y)
 
     seen, tasks = [], image_tasks(n_tasks=1)
@@ -428,7 +428,7 @@ def test_a_stack_of_linear_layers_has_the_gradient_of_the_plain_loop(net, object
     net, tasks = STACKS[net](), vector_tasks(objective)
     loss = nn.functional.cross_entropy if objective == "cross_entropy" else nn.functional.mse_loss
     model = maml_torch.from_module(net, objective)
-    assert not model.one_by_one
+    assert len(model.portions((tasks.x_support, tasks.y_support))) == 1
     inner = {"alpha": 0.1, "n_inner_steps": n_inner_steps}
     expected = plain_loop(net, loss, tasks, 0.1, n_inner_steps)
     assert_equal(maml_torch.maml_gradient(model, model.theta(), tasks, **inner), expected)
@@ -475,7 +475,9 @@ def tied():
     ],
 )
 def test_what_is_no_plain_stack_goes_one_by_one(net):
-    assert maml_torch.from_module(net(), "mse").one_by_one
+    tasks = vector_tasks("mse")
+    portions = maml_torch.from_module(net(), "mse").portions((tasks.x_support, tasks.y_support))
+    assert [x.shape for x, _ in portions] == [tasks.x_support.shape[1:]] * tasks.n_tasks
 
 
 def test_a_hooked_layer_still_counts():

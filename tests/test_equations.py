@@ -5,13 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
-CHAPTERS = {
-    "2": "algorithm",
-    "3": "derivation",
-    "5": "family",
-}  # chapter number, as the site counts them
+SOURCES = [p for kind in ("*.py", "*.js") for p in sorted((ROOT / "maml_teach").rglob(kind))]
+COMMENT = re.compile(r"(?:#|//|\*) .*$", re.MULTILINE)
+# The equation that each number means: were one to come in between, the others would be wrong.
 CITED = {
     "2.3": "eq-alg-outer",
     "3.1": "eq-objective",
@@ -43,27 +42,43 @@ def numbers(text):
     return set(re.findall(r"\((\d\.\d+)\)", text))
 
 
+def cited_in(path):
+    """The numbers in a file's comments."""
+    return numbers("\n".join(COMMENT.findall(path.read_text("utf-8"))))
+
+
+def chapters():
+    """Names of the numbered chapters, in the order in which the site counts them."""
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))["parts"]
+    return [
+        Path(chapter["file"]).name
+        for part in parts
+        if part.get("numbered")
+        for chapter in part["chapters"]
+    ]
+
+
 def labels(chapter):
     """Labels of a chapter's numbered equations, in the order in which they are numbered."""
-    cells = json.loads((ROOT / "book" / f"{CHAPTERS[chapter]}.ipynb").read_text())["cells"]
+    cells = json.loads((ROOT / "book" / f"{chapter}.ipynb").read_text())["cells"]
     prose = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     return re.findall(r"^\$\$ \((eq-[\w-]+)\)", prose, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("number", CITED)
 def test_a_cited_number_is_the_equation_meant(number):
-    chapter, position = number.split(".")
-    assert labels(chapter)[int(position) - 1] == CITED[number]
+    chapter, position = map(int, number.split("."))
+    assert labels(chapters()[chapter - 1])[position - 1] == CITED[number]
 
 
-def test_every_number_in_the_package_is_a_known_equation():
-    package = "\n".join(
-        line.split("#")[-1]
-        for path in (ROOT / "maml_teach").glob("*.py")
-        for line in path.read_text().splitlines()
-        if "#" in line
-    )
-    assert numbers(package) == set(CITED)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_number_in_a_comment_is_a_known_equation(path):
+    assert cited_in(path) <= set(CITED)
+
+
+def test_every_known_equation_is_a_line_of_the_core():
+    core = (ROOT / "maml_teach").glob("*.py")
+    assert set().union(*map(cited_in, core)) == set(CITED)
 
 
 def test_every_equation_of_the_package_names_its_test():

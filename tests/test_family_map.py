@@ -1,15 +1,10 @@
 """Family map: the page reads the grid in the right order and sorts its trainings rightly."""
 
-import base64
-import json
-import subprocess
-
 import numpy as np
 import pytest
-from node import RUNNER, run_node
+from node import as_sent, run_node
 
 from maml_teach.widgets import FamilyMap
-from maml_teach.widgets.base import HERE
 from maml_teach.widgets.family_map import reference_mse
 
 NAN, INF = float("nan"), float("inf")
@@ -32,40 +27,11 @@ def figure(**change):
     return FamilyMap(**{**given, "n_meta_steps": 100, **change})
 
 
-# What the page makes of the bytes.
-SCRIPT = """
-import { readFileSync } from "node:fs";
-const { bestOf, count, curveOf, runsOf } = await import(process.argv[1]);
-const { floats } = await import(new URL("ui.js", process.argv[1]));
-const { grid, shape, reference, indices } = JSON.parse(readFileSync(0, "utf8"));
-// As anywidget hands it over: a view that need not start where its memory starts.
-const memory = Buffer.concat([Buffer.alloc(20), Buffer.from(grid, "base64")]);
-const numbers = floats(new DataView(memory.buffer, memory.byteOffset + 20, memory.length - 20));
-const curves = indices.map((index) => curveOf(numbers, shape, index).map(String));
-const maps = [...Array(shape[0]).keys()].map((a) => runsOf(numbers, shape, reference, a));
-const verdicts = maps.map((map) => map.map((column) => column.map((run) => run.verdict)));
-const answer = { curves, verdicts, bests: maps.map(bestOf), counts: maps.map(count) };
-process.stdout.write(JSON.stringify(answer));
-"""
-
-
 def read_in_node(figure, indices=()):
-    run_node([])  # skips, or fails in CI, where there is no node
-    request = {
-        "grid": base64.b64encode(figure.grid).decode(),
-        "shape": figure.shape,
-        "reference": figure.reference,
-        "indices": list(indices),
-    }
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", SCRIPT, (HERE / "family_map.js").as_uri()],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        cwd=RUNNER.parent,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """What the page makes of the bytes."""
+    given = [as_sent(figure.grid), figure.shape, figure.reference, list(indices)]
+    [answer] = run_node("family_map", [("reading", given)])
+    return answer
 
 
 def verdicts_of(mse, reference):
@@ -129,17 +95,13 @@ def test_no_best_where_nothing_is_finite():
 
 @pytest.mark.parametrize(("last", "shade"), [(2.0, 0), (1.01, 0), (0.99, 1), (0.2, 3), (1e-9, 4)])
 def test_each_shade_is_half_of_the_one_before(last, shade):
-    assert run_node([("family_map", "shadeOf", [last, 4])]) == [shade]
+    assert run_node("family_map", [("shadeOf", [last, 4])]) == [shade]
 
 
 def test_words_curves_and_rates():
-    near, trace, told = run_node(
-        [
-            ("ui", "nearest", [{"plain": ALPHAS}, 0.02]),
-            ("family_map", "trace", [{"plain": [4, 30, 2]}, 12]),
-            ("family_map", "story", [{"plain": [4, 2, 1]}, "learns", 1000]),
-        ]
-    )
+    [near] = run_node("shared", [("nearest", [ALPHAS, 0.02])])
+    cases = [("trace", [[4, 30, 2], 12]), ("story", [[4, 2, 1], "learns", 1000])]
+    trace, told = run_node("family_map", cases)
     assert near == 1
     assert trace == {"pieces": [[[0, 4], [1, 30], [2, 2]]], "lost": None}
     assert told == "MSE 4.00 → 1.00 in 1,000 outer steps: it learns"

@@ -59,7 +59,7 @@ def test_wrong_settings_are_named(make, message):
 
 def test_axes_hold_both_versions():
     sent = FlipMistake([case(), case(2, plot="curve")]).cases
-    slopes, curve = run_node([("flip", "axesOf", [{**one}]) for one in sent])
+    slopes, curve = run_node("flip", [("axesOf", [one]) for one in sent])
     assert slopes["x"]["max"] == slopes["y"]["max"] == -slopes["y"]["min"] >= 4
     assert curve["y"]["min"] < -4 and curve["y"]["max"] > 3
     assert curve["x"]["min"] == 0 and curve["x"]["max"] == 1
@@ -67,12 +67,12 @@ def test_axes_hold_both_versions():
 
 def test_the_sentence_says_which_version_runs():
     [sent] = FlipMistake([case()]).cases
-    on, off = run_node([("flip", "sentence", [sent, planted]) for planted in (True, False)])
+    on, off = run_node("flip", [("sentence", [sent, planted]) for planted in (True, False)])
     assert on == "Mistake 1, a title: planted. error: 0.250. the check: bad."
     assert off == "Mistake 1, a title: mended. error: 0.500. the check: good."
 
 
 def test_ticks_are_round():
-    even, log = run_node([("flip", "niceTicks", [0, 5, 6]), ("flip", "logTicks", [0.07, 2.1])])
+    even, log = run_node("flip", [("niceTicks", [0, 5, 6]), ("logTicks", [0.07, 2.1])])
     assert np.allclose(even, np.arange(6))
     assert np.allclose(log, [0.1, 0.2, 0.5, 1, 2])

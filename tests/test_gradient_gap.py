@@ -1,20 +1,17 @@
 """Gradient gap: the grid is what the reference says, and the page reads it in the right order."""
 
-import base64
-import json
-import subprocess
 from importlib import resources
 
 import numpy as np
 import pytest
-from node import RUNNER, relative_error, run_node
+from node import as_sent, relative_error, run_node
 
 from maml_teach import maml
+from maml_teach.measures import QUANTITIES, gradient_gap
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Sinusoids, Task
 from maml_teach.widgets import GradientGap
-from maml_teach.widgets.base import HERE
-from maml_teach.widgets.gradient_gap import ALPHAS, QUANTITIES, gradient_gap, sinusoid_batches
+from maml_teach.widgets.gradient_gap import ALPHAS, sinusoid_batches
 
 MODEL = MLP((1, 40, 40, 1))
 FILE = resources.files("maml_teach") / "data" / "sinusoid_starts.npz"
@@ -111,36 +108,13 @@ def test_divergence_is_nan_from_the_step_where_it_happens(starts):
     assert np.isnan(gradient_gap(MODEL, theta, tasks, alpha=1e30, n_inner_steps=2)).all()
 
 
-# What the page makes of the bytes.
-SCRIPT = """
-import { readFileSync } from "node:fs";
-const { cell, entry } = await import(process.argv[1]);
-const { floats } = await import(new URL("ui.js", process.argv[1]));
-const { grid, shape, indices } = JSON.parse(readFileSync(0, "utf8"));
-// As anywidget hands it over: a view that need not start where its memory starts.
-const memory = Buffer.concat([Buffer.alloc(20), Buffer.from(grid, "base64")]);
-const numbers = floats(new DataView(memory.buffer, memory.byteOffset + 20, memory.length - 20));
-const answers = indices.map((index) => [entry(numbers, shape, index), cell(numbers, shape, index)]);
-process.stdout.write(JSON.stringify(answers));
-"""
-
-
 def read_in_node(figure, indices):
-    run_node([])  # skips, or fails in CI, where there is no node
-    request = {
-        "grid": base64.b64encode(figure.grid).decode(),
-        "shape": figure.shape,
-        "indices": indices,
-    }
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", SCRIPT, (HERE / "gradient_gap.js").as_uri()],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        cwd=RUNNER.parent,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """What the page makes of the bytes: an entry and its cell for each index."""
+    grid = as_sent(figure.grid)
+    names = ["entry", "cell"]
+    cases = [(name, [grid, figure.shape, index]) for index in indices for name in names]
+    answers = run_node("gradient_gap", cases)
+    return list(zip(answers[::2], answers[1::2], strict=True))
 
 
 def test_the_page_reads_the_bytes_in_order(figure):
@@ -181,18 +155,14 @@ def test_angles_in_words(fomaml, reptile, words):
         name: {"mean": float(np.mean(all_)), "all": all_}
         for name, all_ in (("FOMAML", fomaml), ("Reptile", reptile))
     }
-    [sentence] = run_node([("gradient_gap", "verdict", [angles])])
+    [sentence] = run_node("gradient_gap", [("verdict", [angles])])
     assert sentence.startswith(words)
 
 
 def test_runs_and_nearest():
     flags = [True, True, False, True]
-    near, found = run_node(
-        [
-            ("ui", "nearest", [{"plain": list(ALPHAS)}, 0.0118]),
-            ("gradient_gap", "runs", [{"plain": flags}]),
-        ]
-    )
+    [near] = run_node("shared", [("nearest", [list(ALPHAS), 0.0118])])
+    [found] = run_node("gradient_gap", [("runs", [flags])])
     assert ALPHAS[near] == 0.01 and found == [[0, 1], [3, 3]]
 
 

@@ -11,12 +11,13 @@ import torch
 from node import assert_all_close, run_node
 from PIL import Image
 
-from maml_teach import images, images_torch, maml_torch
-from maml_teach.images import SIZE, FewShotImages, ImageClasses
+from maml_teach import data, maml_torch
+from maml_teach.applications import images, images_torch
+from maml_teach.applications.images import SIZE, FewShotImages, ImageClasses
 from maml_teach.widgets import DrawIt
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-DATA = Path(images.__file__).parent / "data" / "images.npz"
+DATA = Path(data.__file__).parent / "images.npz"
 
 
 def few_classes(n_classes=6, n_each=4, seed=0):
@@ -154,12 +155,12 @@ def test_javascript_network_equals_pytorch():
     moved = theta.clone().requires_grad_()
     gradient = torch.autograd.grad(model.loss(moved, torch.tensor(x), y), moved)[0]
     scores = model.predict(theta, torch.tensor(x)).detach()
-    net, flat = {"conv": 5}, [theta.tolist(), x.ravel().tolist()]
+    n_ways, flat = 5, [theta.tolist(), x.ravel().tolist()]
     cases = [
-        ("conv", "convScores", [net, *flat]),
-        ("conv", "convGradient", [net, *flat, y.tolist()]),
+        ("convScores", [n_ways, *flat]),
+        ("convGradient", [n_ways, *flat, y.tolist()]),
     ]
-    assert_all_close(cases, [scores.numpy(), gradient.numpy()])
+    assert_all_close("shared", cases, [scores.numpy(), gradient.numpy()])
 
 
 def test_javascript_adapts_like_pytorch():
@@ -172,14 +173,8 @@ def test_javascript_adapts_like_pytorch():
     both = torch.cat([x, torch.tensor(asked)[None, None]])
     chances = model.predict(theta_prime, both).softmax(dim=1)[-1].detach().numpy()
     parts = [one.ravel().tolist() for one in five]
-    cases = [
-        (
-            "drawing",
-            "adaptedChances",
-            [{"conv": 5}, theta.tolist(), parts, asked.ravel().tolist(), 0.1, 3],
-        )
-    ]
-    assert_all_close(cases, [chances])
+    case = ("adaptedChances", [5, theta.tolist(), parts, asked.ravel().tolist(), 0.1, 3])
+    assert_all_close("drawing", [case], [chances])
 
 
 def test_a_framed_drawing_is_centred_and_of_one_size():
@@ -187,11 +182,12 @@ def test_a_framed_drawing_is_centred_and_of_one_size():
     ink[2:8, 3:6] = 255
     empty = np.zeros((SIZE, SIZE))
     framed, nothing, line = run_node(
+        "drawing",
         [
-            ("drawing", "framed", [ink.ravel().tolist()]),
-            ("drawing", "framed", [empty.ravel().tolist()]),
-            ("drawing", "strokeOn", [[5, 5], [20, 5]]),
-        ]
+            ("framed", [ink.ravel().tolist()]),
+            ("framed", [empty.ravel().tolist()]),
+            ("strokeOnEmpty", [[5, 5], [20, 5]]),
+        ],
     )
     framed = np.reshape(framed, (SIZE, SIZE))
     rows, columns = np.nonzero(framed > 0.5)

@@ -1,8 +1,14 @@
-"""Dependencies point one way: what each module may load."""
+"""Dependencies point one way: what each module may import and load, by where it stands.
+
+Nothing is listed here but the floors: a new file is held to the rules of its folder and its name.
+Run this file with ``-s`` to see the drawing.
+"""
 
 import ast
 import subprocess
 import sys
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,58 +16,96 @@ import pytest
 import maml_teach
 
 PACKAGE = Path(maml_teach.__file__).parent
-ALLOWED = {
-    "tasks": set(),
-    "mlp": set(),
-    "checks": {"tasks", "diagnosis"},
-    "diagnosis": set(),
-    "maml": {"tasks"},
-    "family": {"tasks", "maml"},
-    "lean": {"tasks", "maml", "mlp"},
-    "objectives_torch": set(),
-    "mlp_torch": {"objectives_torch"},
-    "stack_torch": {"mlp_torch", "objectives_torch"},
-    "module_torch": {"tasks", "mlp_torch", "objectives_torch", "stack_torch"},
-    "maml_torch": {"tasks", "mlp_torch", "module_torch"},
-    "family_torch": {"tasks", "maml_torch"},
-    "train": {"tasks", "maml"},
-    "distributed": set(),
-    "images": {"tasks"},
-    "images_torch": {"tasks", "maml_torch"},
-    "driving": {"tasks", "mlp"},
-    "claims": {"tasks", "maml", "mlp"},
-    "claims_torch": {"tasks"},
-    "detection": {"tasks", "images"},
-    "detection_torch": {"detection", "maml_torch", "train"},
-    "language": {"tasks", "mlp"},
-    "navigation": {"tasks", "mlp", "maml", "lean"},
-    "arm": {"tasks", "mlp"},
-}
+FLOORS = ("data", "core", "applications", "widgets")  # from the ground up
+MODULES = sorted(
+    path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+    if path.parent != PACKAGE or path.stem != "__init__"
+)
+HEAVY = {"torch", "matplotlib", "anywidget"}
 
 
-@pytest.mark.parametrize("module", ALLOWED)
-def test_modules_import_only_what_lies_below(module):
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
-    found = set()
-    for node in ast.walk(tree):
+def file_of(module):
+    path = PACKAGE.joinpath(*module.split("."))
+    return path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+
+
+def floor(module):
+    """How high a module stands: its folder's floor; modules at the top level are the core."""
+    folder = module.split(".")[0]
+    return FLOORS.index(folder if folder in FLOORS else "core")
+
+
+@cache
+def imports_of(module):
+    """Modules of the package that a module imports, also within functions."""
+    file, found = file_of(module), set()
+    inside = file.relative_to(PACKAGE).parent.parts
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
-            found |= {node.module} if node.module else {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.module.startswith("maml_teach"), "import from the package relatively"
-    assert found <= ALLOWED[module]
+            origin = inside[: len(inside) - node.level + 1]
+            base = ".".join([*origin, *(node.module or "").split(".")]).strip(".")
+            names = {f"{base}.{alias.name}".strip(".") for alias in node.names}
+            found |= (names & set(MODULES)) or {base}
+    return found & set(MODULES)
 
 
-LIGHT = [
-    *("maml", "family", "mlp", "train", "checks", "claims", "driving", "images", "language"),
-    *("detection", "navigation", "arm", "widgets"),
-]
+def drawing():
+    """The modules floor by floor, highest first, each with what it imports."""
+    lines = []
+    for number, name in reversed(list(enumerate(FLOORS))):
+        lines.append(f"{name}:")
+        for module in (m for m in MODULES if floor(m) == number):
+            lines.append(f"    {module} <- {', '.join(sorted(imports_of(module))) or '-'}")
+    return "\n".join(lines)
 
 
-@pytest.mark.parametrize("module", [*LIGHT, "plotting"])
-def test_torch_is_loaded_only_by_the_torch_engine(module):
-    heavy = {"torch"} if module in ("widgets", "plotting") else {"torch", "matplotlib", "anywidget"}
-    code = f"import sys, maml_teach.{module}; print(*({heavy!r} & set(sys.modules)))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert loaded.stdout.split() == []
+def upwards():
+    """Imports of a higher floor."""
+    return [(m, other) for m in MODULES for other in imports_of(m) if floor(other) > floor(m)]
+
+
+def test_no_line_runs_upwards_and_none_in_a_circle():
+    print(f"\n{drawing()}")
+    assert upwards() == []
+    list(TopologicalSorter({m: imports_of(m) for m in MODULES}).static_order())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_what_its_name_allows(module):
+    """Torch stays on its side, twins do not meet, and nobody draws with matplotlib."""
+    found = imports_of(module)
+    tree = ast.parse(file_of(module).read_text("utf-8"))
+    absolute = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and not n.level]
+    assert not [name for name in absolute if name.startswith("maml_teach")], "import relatively"
+    assert "plotting" not in found, "figures of matplotlib are drawn by chapters alone"
+    if not module.endswith("_torch"):
+        assert not [name for name in found if name.endswith("_torch")]
+    elif floor(module) == FLOORS.index("core"):
+        twins = {name for name in MODULES if f"{name}_torch" in MODULES}
+        assert not found & twins, "the two engines meet only in tests and chapters"
+
+
+def heavy_of(module):
+    """The heavy libraries that a module may load."""
+    if module.endswith("_torch"):
+        return {"torch"}
+    if module == "plotting":
+        return {"matplotlib"}
+    return {"anywidget"} if module.startswith("widgets") else set()
+
+
+LOAD = """
+import importlib, sys
+for name in sys.argv[2:]:
+    importlib.import_module(f"maml_teach.{name}")
+    print(name, *(set(sys.argv[1].split(",")) & set(sys.modules)), sep=",")
+"""
+
+
+@pytest.mark.parametrize("allowed", [set(), {"anywidget"}, {"matplotlib"}, {"torch"}], ids=str)
+def test_a_heavy_library_is_loaded_only_where_it_belongs(allowed):
+    modules = [module for module in MODULES if heavy_of(module) <= allowed]
+    command = [sys.executable, "-c", LOAD, ",".join(HEAVY - allowed), *modules]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{module}" for module in modules]

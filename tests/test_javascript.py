@@ -4,11 +4,12 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from node import assert_all_close, relative_error, run_node
+from node import JAVASCRIPT, assert_all_close, relative_error, run_node
 
 from maml_teach import maml
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Lines, Sinusoids, Task
+from maml_teach.widgets.front_end import HERE
 
 SHAPES = [(1, 1), (1, 5, 1), (2, 3, 4, 2), (1, 40, 40, 1)]
 ACTIVATIONS = ["relu", "tanh"]
@@ -47,6 +48,11 @@ def as_json(tasks):
     return [one(index) for index in range(tasks.n_tasks)]
 
 
+def test_adapters_are_named_after_the_folders_of_widgets():
+    adapters = {path.stem for path in JAVASCRIPT.glob("*.mjs")} - {"harness"}
+    assert adapters <= {path.name for path in HERE.iterdir() if path.is_dir()}
+
+
 @pytest.mark.parametrize(("sizes", "activation"), NETWORKS)
 def test_network_matches_numpy(sizes, activation):
     rng = np.random.default_rng(len(sizes))
@@ -62,8 +68,8 @@ def test_network_matches_numpy(sizes, activation):
         "gradient": ((theta, x, y), model.gradient(theta, x, y)),
         "hvp": ((theta, v, x, y), model.hvp(theta, v, x, y)),
     }
-    cases = [("maths", name, [net, *map(flat, args)]) for name, (args, _) in calls.items()]
-    assert_all_close(cases, [wanted for _, wanted in calls.values()])
+    cases = [(name, [net, *map(flat, args)]) for name, (args, _) in calls.items()]
+    assert_all_close("shared", cases, [wanted for _, wanted in calls.values()])
 
 
 @pytest.mark.parametrize("n_inner_steps", STEPS)
@@ -75,10 +81,10 @@ def test_meta_gradients_match_numpy(sizes, activation, n_inner_steps):
     settings = {"alpha": ALPHA, "n_inner_steps": n_inner_steps}
     inner = {"alpha": ALPHA, "nInnerSteps": n_inner_steps}
     net = network(sizes, activation)
-    common = [net, flat(theta), {"tasks": as_json(tasks)}, inner]
-    cases = [("maths", name, common) for name in [*GRADIENTS, "metaLoss"]]
-    cases += [("maths", "adapt", [net, flat(theta), {"task": t}, inner]) for t in as_json(tasks)]
-    answers = run_node(cases)
+    common = [net, flat(theta), as_json(tasks), inner]
+    cases = [(name, common) for name in [*GRADIENTS, "metaLoss"]]
+    cases += [("adapt", [net, flat(theta), t, inner]) for t in as_json(tasks)]
+    answers = run_node("shared", cases)
     for name, answer in zip(GRADIENTS, answers, strict=False):
         meta_loss, gradient = GRADIENTS[name](model, theta, tasks, **settings)
         assert relative_error(answer["metaLoss"], meta_loss) < 1e-9, name
@@ -94,13 +100,9 @@ def test_inner_path_holds_every_step():
     model, tasks = MLP((1, 40, 40, 1)), Sinusoids().sample(rng, 2, 5, 5)
     theta = model.init(rng)
     inner = {"alpha": ALPHA, "nInnerSteps": 4}
-    case = (
-        "maths",
-        "innerPath",
-        [network(model.sizes, "relu"), flat(theta), {"task": as_json(tasks)[1]}, inner],
-    )
+    case = ("innerPath", [network(model.sizes, "relu"), flat(theta), as_json(tasks)[1], inner])
     steps = [maml.adapt(model, theta, tasks, alpha=ALPHA, n_inner_steps=k)[1] for k in range(5)]
-    assert_all_close([case], [steps])
+    assert_all_close("shared", [case], [steps])
 
 
 @pytest.mark.parametrize("n_inner_steps", [0, 1, 2, 10])
@@ -110,13 +112,13 @@ def test_meta_objective_of_lines_is_the_quadratic_drawn(alpha, n_inner_steps):
     model, tasks = MLP((1, 1)), Lines().sample(rng, 5, 5, 20)
     settings = {"alpha": alpha, "n_inner_steps": n_inner_steps}
     inner = {"alpha": alpha, "nInnerSteps": n_inner_steps}
-    common = [network((1, 1), "relu"), {"tasks": as_json(tasks)}, inner]
-    [q] = run_node([("maths", "metaQuadratic", common)])
+    common = [network((1, 1), "relu"), as_json(tasks), inner]
+    [q] = run_node("shared", [("metaQuadratic", common)])
     points = rng.uniform(-3, 3, size=(20, 2))
     reference = [maml.maml_gradient(model, theta, tasks, **settings)[0] for theta in points]
-    cases = [("maths", "quadraticValue", [q, {"plain": theta.tolist()}]) for theta in points]
+    cases = [("quadraticValue", [q, theta.tolist()]) for theta in points]
     *values, minimum, axes = run_node(
-        [*cases, ("maths", "quadraticMinimum", [q]), ("maths", "quadraticAxes", [q])]
+        "shared", [*cases, ("quadraticMinimum", [q]), ("quadraticAxes", [q])]
     )
     assert relative_error(values, reference) < 1e-9
     hessian = np.array([[2 * q["a"], q["b"]], [q["b"], 2 * q["c"]]])
@@ -132,10 +134,9 @@ def test_meta_objective_of_lines_is_the_quadratic_drawn(alpha, n_inner_steps):
 
 def test_ellipse_lies_on_its_contour():
     q = {"a": 2.0, "b": 1.5, "c": 0.7, "d": -1.0, "e": 0.3, "f": 4.0}
-    outline, minimum = run_node(
-        [("two_loops", "ellipse", [q, 0.8]), ("maths", "quadraticMinimum", [q])]
-    )
-    values = run_node([("maths", "quadraticValue", [q, {"plain": point}]) for point in outline])
+    [outline] = run_node("two_loops", [("ellipse", [q, 0.8])])
+    cases = [("quadraticValue", [q, point]) for point in outline]
+    *values, minimum = run_node("shared", [*cases, ("quadraticMinimum", [q])])
     assert np.allclose(values, minimum["value"] + 0.8)
 
 
@@ -143,11 +144,8 @@ def test_largest_curvature_is_the_top_eigenvalue():
     rng = np.random.default_rng(2)
     model, tasks = MLP((1, 1)), Lines().sample(rng, 4, 5, 5)
     columns = [model.hvp(np.zeros(2), v, tasks.x_support, tasks.y_support) for v in np.eye(2)]
-    cases = [
-        ("maths", "largestCurvature", [network((1, 1), "relu"), {"task": t}])
-        for t in as_json(tasks)
-    ]
-    assert_all_close(cases, np.linalg.eigvalsh(np.stack(columns, axis=-1))[:, -1])
+    cases = [("largestCurvature", [network((1, 1), "relu"), t]) for t in as_json(tasks)]
+    assert_all_close("shared", cases, np.linalg.eigvalsh(np.stack(columns, axis=-1))[:, -1])
 
 
 def test_vector_helpers():
@@ -155,11 +153,12 @@ def test_vector_helpers():
     x, y = rng.normal(size=(2, 9))
     cosine = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
     cases = [
-        ("maths", "plus", [flat(x), -0.3, flat(y)]),
-        ("maths", "mse", [flat(x), flat(y)]),
-        ("maths", "angleBetween", [flat(x), flat(y)]),
+        ("plus", [flat(x), -0.3, flat(y)]),
+        ("mse", [flat(x), flat(y)]),
+        ("angleBetween", [flat(x), flat(y)]),
     ]
-    assert_all_close(cases, [x - 0.3 * y, ((x - y) ** 2).mean(), np.degrees(np.arccos(cosine))])
+    wanted = [x - 0.3 * y, ((x - y) ** 2).mean(), np.degrees(np.arccos(cosine))]
+    assert_all_close("shared", cases, wanted)
 
 
 def mulberry32(seed):
@@ -175,25 +174,26 @@ def mulberry32(seed):
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_uniforms_are_mulberry32(seed):
     stream = mulberry32(seed)
-    assert_all_close([("maths", "uniforms", [seed, 50])], [[next(stream) for _ in range(50)]])
+    assert_all_close("shared", [("uniforms", [seed, 50])], [[next(stream) for _ in range(50)]])
 
 
 def test_sampling_without_replacement():
-    answers = run_node([("maths", "sampleWithoutReplacement", [s, 6, 3]) for s in range(300)])
+    answers = run_node("shared", [("sampleWithoutReplacement", [s, 6, 3]) for s in range(300)])
     assert all(len(set(drawn)) == 3 and drawn == sorted(drawn) for drawn in answers)
     counts = np.bincount(np.ravel(answers), minlength=6)
     assert counts.sum() == 900 and counts.min() > 110  # 150 each, give or take
-    [everything] = run_node([("maths", "sampleWithoutReplacement", [5, 4, 4])])
+    [everything] = run_node("shared", [("sampleWithoutReplacement", [5, 4, 4])])
     assert everything == [0, 1, 2, 3]
 
 
 def test_support_points_keep_the_readers_own():
     settings = {"seed": 8, "region": "right half", "nShots": 4}
     drawn, mixed = run_node(
+        "playground",
         [
-            ("playground", "sinePoints", [{**settings, "points": []}]),
-            ("playground", "sinePoints", [{**settings, "points": [[1.0, 2.0], [2.0, None]]}]),
-        ]
+            ("pointsOnSine", [{**settings, "points": []}]),
+            ("pointsOnSine", [{**settings, "points": [[1.0, 2.0], [2.0, None]]}]),
+        ],
     )
     assert all(0 <= x <= 5 and np.isclose(y, np.sin(x)) for x, y in drawn)
     assert mixed[0] == [1.0, 2.0] and np.isclose(mixed[1][1], np.sin(2.0))
@@ -211,13 +211,9 @@ NUMBERS = [
 def test_number_fields_take_only_good_values():
     alpha = {"min": 0.001, "max": 0.1, "step": 0.001, "log": True, "digits": 3}
     shots = {"min": 1, "max": 20, "step": 1, "digits": 0}
-    cases = [("ui", "readNumber", [text, alpha]) for text, _ in NUMBERS]
+    cases = [("readNumber", [text, alpha]) for text, _ in NUMBERS]
     *answers, half, log = run_node(
-        [
-            *cases,
-            ("ui", "readNumber", ["2.5", shots]),
-            ("ui", "fromPosition", [-2, alpha]),
-        ]
+        "shared", [*cases, ("readNumber", ["2.5", shots]), ("fromPosition", [-2, alpha])]
     )
     assert answers == [wanted for _, wanted in NUMBERS]
     assert half == {"message": "Please give a whole number from 1 to 20."}
@@ -225,7 +221,7 @@ def test_number_fields_take_only_good_values():
 
 
 def test_labels_are_spread_apart_in_order():
-    [placed] = run_node([("ui", "spread", [{"plain": [50, 52, 51, 5]}, 12, 10, 60])])
+    [placed] = run_node("shared", [("spread", [[50, 52, 51, 5], 12, 10, 60])])
     assert placed[3] >= 10 and max(placed) <= 60
     assert np.diff(np.sort(placed)).min() >= 12
     assert np.argsort(placed).tolist() == [3, 0, 2, 1]
@@ -235,5 +231,5 @@ def test_labels_are_spread_apart_in_order():
     ("product", "word"), [(0.5, "below 1"), (1.5, "between"), (2.5, "above 2")]
 )
 def test_inner_rate_in_words(product, word):
-    [words] = run_node([("two_loops", "inInnerLoop", [product])])
+    [words] = run_node("two_loops", [("inInnerLoop", [product])])
     assert words.startswith(word)

@@ -10,13 +10,14 @@ import pytest
 from node import assert_all_close, run_node
 from test_javascript import flat
 
-from maml_teach import language, maml
-from maml_teach.language import MODEL, N_BUCKETS, WhichLanguage, shipped_names
+from maml_teach import data, maml
+from maml_teach.applications import language
+from maml_teach.applications.language import MODEL, N_BUCKETS, WhichLanguage, shipped_names
 from maml_teach.widgets import WhichLanguageIsThis
 from maml_teach.widgets.language import SETS
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-DATA = Path(language.__file__).parent / "data" / "language.npz"
+DATA = Path(data.__file__).parent / "language.npz"
 TEXTS = [
     "Itävallansaksa, sveitsin WIR-frangi (100)",
     "ISI Afar İstanbul \u0131spanak",
@@ -41,7 +42,7 @@ def test_hash_is_the_published_one():
     """Test vectors of FNV-1a, 32 bits, from its authors."""
     known = {"": 0x811C9DC5, "a": 0xE40C292C, "foobar": 0xBF9CF968, "b": 0xE70C2DE5}
     assert {text: language.fnv1a(text) for text in known} == known
-    assert run_node([("ngrams", "fnv1a", [text]) for text in known]) == list(known.values())
+    assert run_node("language", [("fnv1a", [text]) for text in known]) == list(known.values())
 
 
 def test_n_grams_of_a_word_by_hand():
@@ -58,7 +59,7 @@ def test_n_grams_of_a_word_by_hand():
 
 
 def test_words_are_those_of_javascript():
-    answers = run_node([("ngrams", "readWords", [text]) for text in TEXTS])
+    answers = run_node("language", [("readWords", [text]) for text in TEXTS])
     assert [answer["words"] for answer in answers] == [language.words(text) for text in TEXTS]
 
 
@@ -66,7 +67,7 @@ def test_letters_are_latin_in_both():
     """Every letter up to U+20FF, and some from beyond."""
     letters = [chr(c) for c in [*range(0x2100), 0x3042, 0x4E2D, 0xA723, 0xAC00, 0xFF21, 0x1D400]]
     letters = [c for c in letters if unicodedata.category(c) in ("Ll", "Lu", "Lo", "Lt")]
-    answers = run_node([("ngrams", "readWords", [letter]) for letter in letters])
+    answers = run_node("language", [("readWords", [letter]) for letter in letters])
     refused = [letter for letter in letters if not readable(letter)]
     assert refused == [c for c, answer in zip(letters, answers, strict=True) if "message" in answer]
     assert {"ж", "λ", "中"} < set(refused) and not {"z", "ŋ", "ǂ"} & set(refused)
@@ -89,34 +90,34 @@ def test_features_and_inner_loop_are_those_of_javascript():
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
     net = {"sizes": list(MODEL.sizes), "activation": "tanh"}
     common = [net, flat(theta), flat(x), flat(y)]
-    cases = [("ngrams", "features", [text]) for text in TEXTS]
+    cases = [("features", [text]) for text in TEXTS]
     cases += [
-        ("ngrams", "crossEntropyGradient", common),
-        ("ngrams", "languageStep", [*common, 0.3]),
-        ("ngrams", "softmaxRows", [flat(scores), 5]),
+        ("crossEntropyGradient", common),
+        ("innerStep", [*common, 0.3]),
+        ("softmax", [flat(scores), 5]),
     ]
     wanted = [language.features(text) for text in TEXTS]
     wanted += [MODEL.gradient(theta, x, y), theta_prime]
     wanted += [shares / shares.sum(axis=1, keepdims=True)]
-    assert_all_close(cases, wanted)
+    assert_all_close("language", cases, wanted)
     assert np.abs(theta_prime - theta).max() > 1e-3
 
 
 def test_centroids_are_those_of_javascript():
     tasks = WhichLanguage(shipped_names("test")).sample(np.random.default_rng(1), 6, 2, 2)
     cases = [
-        ("ngrams", "nearestCentroid", [flat(tasks.x_support[t]), flat(tasks.y_support[t]), flat(q)])
+        ("nearestCentroid", [flat(tasks.x_support[t]), flat(tasks.y_support[t]), flat(q)])
         for t in range(6)
         for q in tasks.x_query[t]
     ]
     found = language.nearest_centroid(tasks)
-    assert run_node(cases) == np.ravel(found).tolist()
+    assert run_node("language", cases) == np.ravel(found).tolist()
     assert np.mean(found == tasks.y_query) > 0.4
 
 
 def test_half_precision_numbers_of_javascript():
     values = np.float16([0, 1, -1, 0.1, -65504, 6e-8, 5e-5, -2.5e-5, 1 / 3])
-    [answer] = run_node([("ngrams", "halvesOf", [{"plain": list(values.tobytes())}])])
+    [answer] = run_node("language", [("halves", [list(values.tobytes())])])
     assert answer == values.astype(float).tolist()
 
 

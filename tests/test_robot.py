@@ -11,16 +11,17 @@ import torch
 from node import assert_all_close, run_node
 from test_javascript import flat
 
-from maml_teach import arm, lean, maml, navigation
-from maml_teach.arm import Swings
+from maml_teach import data, lean, maml
+from maml_teach.applications import arm, navigation
+from maml_teach.applications.arm import Swings
+from maml_teach.applications.navigation import Goals
 from maml_teach.checks import central_difference, check_meta_gradient, relative_error
 from maml_teach.mlp import MLP
-from maml_teach.navigation import Goals
 from maml_teach.tasks import Task
 from maml_teach.widgets import LiftIt, ReachIt
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-DATA = Path(arm.__file__).parent / "data" / "robot.npz"
+DATA = Path(data.__file__).parent / "robot.npz"
 SMALL = MLP((2, 5, 2), activation="tanh", objective="weighted_mse")
 
 
@@ -286,7 +287,7 @@ def motion_as_js(motion):
         ]
         for j in range(2)
     ]
-    return {"plain": {"centre": motion.centre[0].tolist(), "waves": waves}}
+    return {"centre": motion.centre[0].tolist(), "waves": waves}
 
 
 def test_javascript_measures_and_tracks_like_numpy():
@@ -300,21 +301,22 @@ def test_javascript_measures_and_tracks_like_numpy():
     theta = maml.adapt(arm.MODEL, start, task, alpha=0.1, n_inner_steps=3)
     clock = arm.DT * np.arange(120)
     known = arm.track(one, motion, arm.torques(one, *motion.at(clock)))
-    guessed = arm.track(one, motion, arm.learned(arm.MODEL, theta, motion, clock))
-    as_js = {"plain": {f.name: float(getattr(one, f.name)[0]) for f in fields(one)}}
+    guessed = arm.track(one, motion, arm.expected_torques(arm.MODEL, theta, motion, clock))
+    as_js = {f.name: float(getattr(one, f.name)[0]) for f in fields(one)}
     net = {"sizes": list(arm.MODEL.sizes), "activation": "tanh"}
-    support = {"task": {"xSupport": flat(x), "ySupport": flat(y)}}
+    support = {"xSupport": flat(x), "ySupport": flat(y)}
     path = motion_as_js(motion)
     cases = [
-        ("arm", "measuredOfArm", [as_js, path, {"plain": flat(times)}, {"plain": flat(noise)}]),
-        ("maths", "adapt", [net, flat(start), support, {"alpha": 0.1, "nInnerSteps": 3}]),
-        ("arm", "followedWhenKnown", [as_js, path, 120]),
-        ("arm", "followedWhenLearned", [as_js, path, 120, net, flat(theta)]),
-        ("arm", "errorWhenLearned", [as_js, path, 120, net, flat(theta)]),
+        ("measured", [as_js, path, flat(times), flat(noise)]),
+        ("followedWhenKnown", [as_js, path, 120]),
+        ("followedWhenLearned", [as_js, path, 120, net, flat(theta)]),
+        ("errorWhenLearned", [as_js, path, 120, net, flat(theta)]),
     ]
-    wanted = [np.append(x, y), theta, known, guessed, arm.tracking_error(guessed, motion)]
+    wanted = [np.append(x, y), known, guessed, arm.tracking_error(guessed, motion)]
     assert np.abs(guessed - known).max() > 0.01
-    assert_all_close(cases, wanted)
+    assert_all_close("arm", cases, wanted)
+    adapting = ("adapt", [net, flat(start), support, {"alpha": 0.1, "nInnerSteps": 3}])
+    assert_all_close("shared", [adapting], [theta])
 
 
 def test_javascript_walks_and_learns_like_numpy():
@@ -328,7 +330,7 @@ def test_javascript_walks_and_learns_like_numpy():
     slope = model.gradient(theta, x[0], y[0])
     after = navigation.update(model, theta, x, y, 0.3)
     by_time = lambda array: flat(np.moveaxis(array[0], 1, 0))  # noqa: E731
-    steps = {"plain": np.moveaxis(noise.reshape(7, 50, 2), 1, 0).reshape(50, 14).tolist()}
+    steps = np.moveaxis(noise.reshape(7, 50, 2), 1, 0).reshape(50, 14).tolist()
     common = [
         {"sizes": list(model.sizes), "activation": "tanh"},
         flat(theta),
@@ -337,22 +339,22 @@ def test_javascript_walks_and_learns_like_numpy():
     ]
     flat_walks = [by_time(states), by_time(actions), by_time(advantage)]
     cases = [
-        ("walker", "walksOf", common),
-        ("walker", "advantagesOf", common),
-        ("walker", "policyGradient", [*common[:2], *flat_walks]),
-        ("walker", "afterUpdate", [*common, 0.3]),
-        ("walker", "returnOf", common),
-        ("walker", "straightReturn", [flat(goals[0, 0])]),
+        ("walksOf", common),
+        ("advantagesOf", common),
+        ("policyGradient", [*common[:2], *flat_walks]),
+        ("afterUpdate", [*common, 0.3]),
+        ("returnOf", common),
+        ("straightReturn", [flat(goals[0, 0])]),
     ]
     walked = [by_time(states), by_time(actions), by_time(rewards)]
     oracle = navigation.straight(goals[:, 0])
     wanted = [np.concatenate(walked), flat_walks[2], slope, after, returns, oracle]
-    assert_all_close(cases, wanted)
+    assert_all_close("navigation", cases, wanted)
 
 
 def test_work_in_slices_gives_way_to_newer_work():
     """By a clock that ticks once a look, so that a slice is a few steps of the work."""
-    [seen] = run_node([("slices", "slicedWork", [])])
+    [seen] = run_node("shared", [("slicedWork", [])])
     assert 0 < seen["first"] < 10 and seen["second"] == seen["first"] and seen["third"] == 20
     assert seen["done"][0] is False and seen["done"].count(True) == 1 and seen["done"][-1]
     assert len(seen["done"]) >= 4

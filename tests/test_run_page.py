@@ -68,6 +68,32 @@ def test_torch_is_found(source):
     assert run_page.chapter(notebook("import numpy", source)) is None
 
 
+SMALL_PACKAGE = {
+    "__init__": "",
+    "plain": "import numpy",
+    "straight": "from torch import nn",
+    "through": "from . import straight",
+    "farther": "from .wing.deep import anything",
+    "wing/__init__": "",
+    "wing/deep": "from ..through import something",
+    "lazy": "def load():\n    import torch",
+}
+
+
+@pytest.mark.parametrize("module", [name for name in SMALL_PACKAGE if "/" not in name][1:])
+def test_torch_is_found_by_way_of_the_package(module, tmp_path, monkeypatch):
+    """Whatever a module is called: what counts is what it loads, however far away."""
+    for name, source in SMALL_PACKAGE.items():
+        file = tmp_path / "small" / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(source, "utf-8")
+    monkeypatch.setattr(run_page, "ROOT", tmp_path)
+    run_page.own_imports.cache_clear()
+    found = run_page.needs_torch(run_page.imports(f"from small.{module} import x"))
+    run_page.own_imports.cache_clear()
+    assert found == (module in ("straight", "through", "farther"))
+
+
 def test_words_are_not_imports():
     assert run_page.chapter(notebook("print('import torch')  # maml_torch"))
 
@@ -109,7 +135,10 @@ def test_the_zip_holds_the_package_and_the_stand_ins():
         names = set(file.namelist())
         assert file.read("maml_teach/maml.py") == (ROOT / "maml_teach/maml.py").read_bytes()
     assert {"tqdm.py", "myst_nb.py", "IPython/display.py", "maml_teach/style.mplstyle"} <= names
-    assert not any(name.endswith((".js", ".css")) for name in names)
+    assert not any(name.endswith((".js", ".css", ".pyc")) for name in names)
+    loaded = [path for kind in ("*.py", "*.npz") for path in (ROOT / "maml_teach").rglob(kind)]
+    loaded = {path.relative_to(ROOT).as_posix() for path in loaded}
+    assert {name for name in loaded if not name.startswith("maml_teach/widgets/")} <= names
 
 
 def test_pins_agree_with_the_lock():

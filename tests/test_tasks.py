@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maml_teach.tasks import FAMILIES, Sinusoids, Task
+from maml_teach.tasks import Sinusoids, Task
 
 
 def test_sinusoids_are_those_of_the_paper():
@@ -21,24 +21,6 @@ def test_sinusoids_are_those_of_the_paper():
     assert amplitude.max() == pytest.approx(5.0, abs=0.02)
     assert phase.min() == pytest.approx(0.0, abs=0.01)
     assert phase.max() == pytest.approx(np.pi, abs=0.01)
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_depends_on_the_generator_alone(name):
-    family = FAMILIES[name]()
-    first, again, other = (
-        family.sample(np.random.default_rng(seed), 3, 4, 5) for seed in (7, 7, 8)
-    )
-    assert np.array_equal(first.x_support, again.x_support)
-    assert not np.array_equal(first.x_support, other.x_support)
-    assert first.y_support.shape == (3, 4, 1)
-    assert first.y_query.shape == (3, 5, 1)
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_support_and_query_share_the_task_and_no_points(name):
-    tasks = FAMILIES[name]().sample(np.random.default_rng(0), 50, 10, 10)
-    assert not np.intersect1d(tasks.x_support, tasks.x_query).size
 
 
 def test_a_task_cannot_be_changed():

@@ -7,8 +7,8 @@ from test_javascript import as_json, flat
 
 from maml_teach import maml
 from maml_teach.mlp import MLP
+from maml_teach.rules import ADAM
 from maml_teach.tasks import Sinusoids
-from maml_teach.train import OPTIMIZERS
 from maml_teach.widgets import Training
 
 MODEL = MLP((1, 40, 40, 1))
@@ -31,7 +31,7 @@ def first_run(theta):
 
 
 def step_in_node(run, tasks, settings):
-    [answer] = run_node([("training", "metaStep", [run, {"tasks": as_json(tasks)}, settings])])
+    [answer] = run_node("training", [("metaStep", [run, as_json(tasks), settings])])
     return answer
 
 
@@ -48,7 +48,7 @@ def test_three_meta_steps_match_numpy(algorithm, n_inner_steps):
         meta_loss, gradient = GRADIENTS[algorithm](
             MODEL, theta, tasks, alpha=SETTINGS["alpha"], n_inner_steps=n_inner_steps
         )
-        theta, moments = OPTIMIZERS["adam"](theta, gradient, moments, SETTINGS["beta"], step)
+        theta, moments = ADAM.update(theta, gradient, moments, SETTINGS["beta"], step)
         run = answer["run"]
         assert relative_error(answer["metaLoss"], meta_loss) < 1e-9
         assert relative_error(run["theta"], theta) < TOLERANCE[algorithm]
@@ -56,7 +56,7 @@ def test_three_meta_steps_match_numpy(algorithm, n_inner_steps):
 
 
 def test_the_first_theta_is_that_of_a_linear_layer():
-    first, again, other = run_node([("training", "firstTheta", [seed]) for seed in (3, 3, 4)])
+    first, again, other = run_node("training", [("firstTheta", [seed]) for seed in (3, 3, 4)])
     assert first == again != other
     theta = np.array(first)
     for block, n_in in ((theta[:80], 1), (theta[80:1720], 40), (theta[1720:], 40)):
@@ -80,7 +80,7 @@ def test_divergence_names_the_rate(scale, alpha, rate):
 
 def test_a_long_curve_keeps_its_means_in_few_blocks():
     losses = np.random.default_rng(0).uniform(size=1600)
-    [curve] = run_node([("training", "curveOf", [flat(losses)])])
+    [curve] = run_node("training", [("curveOf", [flat(losses)])])
     assert curve["size"] == 16 and len(curve["blocks"]) == 100
     assert np.allclose(curve["blocks"], losses.reshape(100, 16).mean(axis=1))
 

@@ -5,13 +5,13 @@ in JupyterLab, and the same module runs on the static pages of the book with no 
 """
 
 from .arm import LiftIt
-from .base import bundle
 from .claims import OnTrial
 from .detection import FindIt
 from .drawing import DrawIt
 from .driving import DriveIt
 from .family_map import FamilyMap
 from .flip import Case, FlipMistake, Outcome
+from .front_end import bundle
 from .gradient_gap import GradientGap
 from .landscape import MetaLandscape
 from .language import WhichLanguageIsThis

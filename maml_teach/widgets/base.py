@@ -1,61 +1,24 @@
-"""What the figures share: how a front end is put together, and how bad settings are refused."""
+"""What the figures share in Python: how bad settings are refused, and starts to choose from."""
 
-import re
-from importlib import resources
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import anywidget
 import numpy as np
 import traitlets
+from numpy.typing import ArrayLike, NDArray
 
-HERE = Path(__file__).parent
-IMPORTS = re.compile(r'^import\b[^;]*?"\./(\w+)\.js";\n', re.MULTILINE)
+from ..data import load
+from ..mlp import MLP
 
-
-def bundle(name, folder=HERE):
-    """One ES module, as text, for the figure ``name``: its own file after all that it imports.
-
-    The files are real modules, so that node can test them one by one. A page has only the one
-    text that anywidget sends; in it, what the files import from each other is already there.
-
-    Args:
-        name: Stem of the figure's file, such as ``"playground"``.
-        folder: Where that file is, if not beside the shared modules.
-
-    Raises:
-        ValueError: If there is no such figure.
-    """
-    own = {path.stem: path for path in folder.glob("*.js")}
-    figures = sorted(stem for stem, path in own.items() if "export default" in _read(path))
-    if name not in figures:
-        raise ValueError(f"name must be one of {figures}, got {name!r}")
-    texts = {}
-    _gather(own[name], texts)
-    return "\n".join(texts.values())
-
-
-def _gather(path, texts):
-    """Put the text of a module into ``texts``, after those of the modules that it imports."""
-    text = _read(path)
-    for stem in dict.fromkeys(IMPORTS.findall(text)):
-        if stem not in texts:
-            _gather(HERE / f"{stem}.js", texts)
-    texts[path.stem] = IMPORTS.sub("", text)
-
-
-def _read(path):
-    return path.read_text(encoding="utf-8")
-
-
-STYLE = _read(HERE / "figure.css")
+WAVE_NETWORK = MLP((1, 40, 40, 1))  # the paper's network for sinusoids
+LABELS = {"maml": "MAML"}  # names of starts, where a figure calls one otherwise than the package
 
 
 class Figure(anywidget.AnyWidget):
     """An anywidget that answers wrong settings with ``ValueError`` and has a stable repr."""
 
-    _css = STYLE
-
-    def __init__(self, **settings):
+    def __init__(self, **settings: Any):
         known = self.trait_names(settable=True)
         if unknown := sorted(set(settings) - set(known)):
             raise ValueError(f"{type(self).__name__} has no setting {', '.join(unknown)}")
@@ -64,16 +27,16 @@ class Figure(anywidget.AnyWidget):
         except traitlets.TraitError as error:
             raise ValueError(str(error)) from error
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
-def settable():
+def settable() -> dict[str, bool]:
     """Metadata of a trait that may be given to the constructor and is sent to the page."""
     return {"sync": True, "settable": True}
 
 
-def checked_start(name, theta, n_params):
+def checked_start(name: str, theta: ArrayLike, n_params: int) -> NDArray:
     """A start as an array.
 
     Raises:
@@ -85,6 +48,19 @@ def checked_start(name, theta, n_params):
     if not np.isfinite(theta).all():
         raise ValueError(f"{name} must be finite, but holds nan or inf")
     return theta
+
+
+def checked_starts(starts: Mapping[str, ArrayLike], n_params: int) -> dict[str, NDArray]:
+    """The starts as arrays, by name.
+
+    Raises:
+        ValueError: If there are none or too many, or one has the wrong shape or is not finite.
+    """
+    if not 1 <= len(starts) <= 4:
+        raise ValueError(f"starts must hold one to four starts, got {len(starts)}")
+    return {
+        name: checked_start(f"starts[{name!r}]", theta, n_params) for name, theta in starts.items()
+    }
 
 
 class TwoStarts(Figure):
@@ -103,14 +79,15 @@ class TwoStarts(Figure):
             out of range.
     """
 
-    network, kept = None, None
+    network: ClassVar[MLP]
+    kept: ClassVar[tuple[str, str, str]]
 
     start = traitlets.Enum(["maml", "joint"], "maml").tag(**settable())
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     maml = traitlets.Bytes(b"").tag(sync=True)
     joint = traitlets.Bytes(b"").tag(sync=True)
 
-    def __init__(self, maml, joint, **settings):
+    def __init__(self, maml: ArrayLike, joint: ArrayLike, **settings: Any):
         starts = [
             checked_start(name, theta, self.network.n_params)
             for name, theta in (("maml", maml), ("joint", joint))
@@ -120,9 +97,8 @@ class TwoStarts(Figure):
         self.maml, self.joint = (theta.astype("<f4").tobytes() for theta in starts)
 
     @classmethod
-    def from_package(cls, **settings):
+    def from_package(cls, **settings: Any) -> Self:
         """The figure with the networks that the package brings along."""
         name, *keys = cls.kept
-        file = resources.files("maml_teach") / "data" / name
-        with resources.as_file(file) as path, np.load(path) as saved:
-            return cls(*(saved[key] for key in keys), **settings)
+        saved = load(name)
+        return cls(*(saved[key] for key in keys), **settings)

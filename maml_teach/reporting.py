@@ -1,0 +1,92 @@
+"""Results as text: Markdown tables, and means with their 95 % intervals."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Student's t, 97.5 %, by number of training seeds.
+STUDENT = {
+    2: 12.706,
+    3: 4.303,
+    4: 3.182,
+    5: 2.776,
+    6: 2.571,
+    7: 2.447,
+    8: 2.365,
+    9: 2.306,
+    10: 2.262,
+}
+
+
+def markdown_table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table, as text, from column titles and rows of cells.
+
+    >>> print(markdown_table(["K", "loss"], [[1, 0.67], [5, 0.38]]))
+    | K | loss |
+    |---|---|
+    | 1 | 0.67 |
+    | 5 | 0.38 |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines).replace(" --- ", "---")
+
+
+def over_seeds(values: ArrayLike) -> NDArray:
+    """Half width of the 95 % interval of a mean over training seeds, by Student's t.
+
+    Args:
+        values: The mean of each seed, ``(n_seeds, ...)``.
+
+    Returns:
+        An array ``(...)``: other seeds on the same tasks; it says nothing of other tasks.
+
+    Raises:
+        ValueError: If there are fewer than two seeds, or more than ``STUDENT`` knows.
+
+    >>> round(float(over_seeds([1.0, 1.2])), 2)
+    1.27
+    """
+    values = np.asarray(values, float)
+    n_seeds = len(values)
+    if n_seeds not in STUDENT:
+        raise ValueError(f"values must be of {min(STUDENT)} to {max(STUDENT)} seeds, got {n_seeds}")
+    return STUDENT[n_seeds] * values.std(axis=0, ddof=1) / np.sqrt(n_seeds)
+
+
+def with_intervals(values: ArrayLike, digits: int = 2) -> str:
+    """Mean with two 95 % half widths, as text: over tasks, then over training seeds.
+
+    Args:
+        values: One number per training seed and test task, ``(n_seeds, n_tasks)``; the same tasks
+            for every seed. One seed gives no second half width.
+        digits: Digits behind the point.
+
+    Raises:
+        ValueError: If there are more seeds than ``STUDENT`` knows.
+
+    >>> with_intervals(np.array([[1.0, 2.0, 3.0], [1.2, 2.2, 3.2]]))
+    '2.10 ± 1.13 ± 1.27'
+    """
+    values = np.asarray(values, float)
+    n_seeds, n_tasks = values.shape
+    over_tasks = 1.96 * np.mean(values, axis=0).std(ddof=1) / np.sqrt(n_tasks)
+    parts = [np.mean(values), over_tasks]
+    if n_seeds > 1:
+        parts.append(over_seeds(np.mean(values, axis=1)))
+    return " ± ".join(f"{part:.{digits}f}" for part in parts)
+
+
+def band(values: ArrayLike) -> NDArray:
+    """Mean, and both ends of its 95 % interval over training seeds, ``(3, n_places)``.
+
+    Args:
+        values: ``(n_seeds, n_tasks, n_places)``.
+
+    Raises:
+        ValueError: If there are fewer than two seeds, or more than ``STUDENT`` knows.
+    """
+    by_seed = np.asarray(values, float).mean(axis=1)
+    mean, half = by_seed.mean(axis=0), over_seeds(by_seed)
+    return np.stack([mean, mean - half, mean + half])

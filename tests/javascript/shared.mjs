@@ -1,0 +1,90 @@
+import * as conv from "../../maml_teach/widgets/shared/conv.js";
+import * as maths from "../../maml_teach/widgets/shared/maths.js";
+import * as quadratic from "../../maml_teach/widgets/shared/quadratic.js";
+import { inSlices } from "../../maml_teach/widgets/shared/slices.js";
+import * as ui from "../../maml_teach/widgets/shared/ui.js";
+import { answer, floats, network, plain, task, tasks } from "./harness.mjs";
+
+function firstUniforms(seed, count) {
+  const next = maths.uniforms(seed);
+  return Array.from({ length: count }, next);
+}
+
+const metaQuadratic = (net, batch, inner) =>
+  quadratic.quadratic((theta) => maths.metaLoss(net, theta, batch, inner));
+
+/**
+ * Frames, timers and a clock that ticks once a look, for the rest of this process. What is returned
+ * lets what waits longest happen, and says whether anything did.
+ */
+function heldTime() {
+  const waiting = new Map();
+  let [clock, id] = [0, 0];
+  const ask = (run) => waiting.set(++id, run) && id;
+  const forget = (which) => waiting.delete(which);
+  Object.assign(globalThis, { requestAnimationFrame: ask, setTimeout: ask });
+  Object.assign(globalThis, { cancelAnimationFrame: forget, clearTimeout: forget });
+  performance.now = () => (clock += 1);
+  return () => {
+    const [next] = waiting;
+    if (!next) return false;
+    const [which, run] = next;
+    forget(which);
+    run();
+    return true;
+  };
+}
+
+/** Work that is replaced when it waits for a frame, and again when it waits for the repaint. */
+function slicedWork() {
+  const [goOn, seen] = [heldTime(), { first: 0, second: 0, third: 0, done: [] }];
+  const slices = inSlices((done) => seen.done.push(done));
+  function* count(name, n) {
+    for (let k = 0; k < n; k++) {
+      seen[name] += 1;
+      yield;
+    }
+  }
+  slices.start(count("first", 400));
+  slices.start(count("second", 400));
+  goOn(); // the frame: the rest waits for its repaint
+  slices.start(count("third", 20));
+  while (goOn());
+  return seen;
+}
+
+answer({
+  predict: [maths.predict, network, floats, floats],
+  loss: [maths.loss, network, floats, floats, floats],
+  gradient: [maths.gradient, network, floats, floats, floats],
+  hvp: [maths.hvp, network, floats, floats, floats, floats],
+  innerPath: [maths.innerPath, network, floats, task, plain],
+  adapt: [maths.adapt, network, floats, task, plain],
+  metaLoss: [maths.metaLoss, network, floats, tasks, plain],
+  jointGradient: [maths.jointGradient, network, floats, tasks, plain],
+  fomamlGradient: [maths.fomamlGradient, network, floats, tasks, plain],
+  mamlGradient: [maths.mamlGradient, network, floats, tasks, plain],
+  reptileGradient: [maths.reptileGradient, network, floats, tasks, plain],
+  plus: [maths.plus, floats, plain, floats],
+  mse: [maths.mse, floats, floats],
+  angleBetween: [maths.angleBetween, floats, floats],
+  uniforms: firstUniforms,
+  sampleWithoutReplacement: maths.sampleWithoutReplacement,
+
+  metaQuadratic: [metaQuadratic, network, tasks, plain],
+  quadraticValue: quadratic.quadraticValue,
+  quadraticMinimum: quadratic.quadraticMinimum,
+  quadraticAxes: quadratic.quadraticAxes,
+  largestCurvature: [quadratic.largestCurvature, network, task],
+
+  // Such a network is read from its number of classes.
+  convScores: [conv.scores, conv.convNet, floats, floats],
+  convGradient: [conv.gradient, conv.convNet, floats, floats, plain],
+
+  readNumber: ui.readNumber,
+  fromPosition: ui.fromPosition,
+  nearest: ui.nearest,
+  spread: ui.spread,
+
+  slicedWork,
+});

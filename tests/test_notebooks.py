@@ -1,0 +1,81 @@
+"""Chapters: short cells, and names of the package that are taken from where they are defined."""
+
+import ast
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+MAX_LINES = 20
+
+
+def code_cells(path):
+    """{id: source} of the code cells of a chapter."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"}
+
+
+@cache
+def tree_of(module):
+    """The syntax tree of a module; nothing if there is no such module here."""
+    path = ROOT / module.replace(".", "/")
+    files = [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()]
+    return ast.parse(files[0].read_text("utf-8")) if files else None
+
+
+@cache
+def offered(module):
+    """The names that a module defines, or lists in ``__all__``."""
+    names = set()
+    for node in tree_of(module).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            found = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+            names |= {n.id for n in found if isinstance(n.ctx, ast.Store)}
+            if found[0].id == "__all__":
+                names |= set(ast.literal_eval(node.value))
+    return names
+
+
+def taken(source):
+    """(module, name) of all that is taken from the package: by an import, or behind a dot."""
+    modules, found = {}, []
+    nodes = list(ast.walk(ast.parse(source)))
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("maml_teach"):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                if tree_of(whole):
+                    modules[alias.asname or alias.name] = whole
+                else:
+                    found.append((node.module, alias.name))
+    for node in nodes:
+        match node:
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in modules:
+                found.append((modules[name], attribute))
+    return found
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_cells_are_short(chapter):
+    cells = code_cells(chapter).items()
+    n_lines = {id: sum(bool(line.strip()) for line in text.splitlines()) for id, text in cells}
+    assert {id: n for id, n in n_lines.items() if n > MAX_LINES} == {}
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_names_are_taken_from_where_they_are_defined(chapter):
+    names = taken("\n".join(code_cells(chapter).values()))
+    assert [(module, name) for module, name in names if name not in offered(module)] == []
+
+
+def test_a_name_from_elsewhere_is_found():
+    assert taken("from maml_teach.plotting import LOOKS") == [("maml_teach.plotting", "LOOKS")]
+    wrong = "from maml_teach import plotting\nplotting.markdown_table"
+    assert taken(wrong) == [("maml_teach.plotting", "markdown_table")]
+    assert "LOOKS" in offered("maml_teach.plotting")
+    assert "markdown_table" not in offered("maml_teach.plotting")
