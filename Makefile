@@ -3,6 +3,7 @@
 PY ?= python3
 PORT ?= 8000
 PYTEST_ARGS ?=
+BROWSERS ?= 3
 
 BIN := .venv/bin
 SITE := _build/html
@@ -12,22 +13,26 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 BOOK = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build .
-# What notebooks run or show besides their own text. An edit here makes every stored output stale.
-CODE := $(shell find maml_teach benchmarks book/_ext -type f -not -path '*/__pycache__/*')
+# What notebooks run or read besides their own text. An edit here makes every stored output stale.
+# Of the package that is Python and data: a figure's JavaScript and style are files of the site.
+CODE := $(shell find maml_teach benchmarks -name '*.py' -o -name '*.npz' -o -name '*.mplstyle' -o -name '*.json')
+# What makes pages of the outputs. An edit here writes every page again, and runs nothing.
+MAKERS := $(shell find book/_ext -type f -not -path '*/__pycache__/*') _config.yml _toc.yml conf.py
 
 .PHONY: all install build strict site-offline serve artifacts bench test test-browser lint clean help
 all: serve
 
 help:
-	@echo "make               install into .venv, build the book and serve it on 127.0.0.1:$(PORT)"
+	@echo "make               install into .venv, build the book and serve it on 127.0.0.1:$(PORT);"
+	@echo "                   an edit of text, a chapter, CSS or JavaScript is on the page in seconds"
 	@echo "make build         build the book into $(SITE)"
 	@echo "make strict        build from nothing: run every notebook, warnings are errors"
 	@echo "make site-offline  the site with Python for its Run buttons inside (PYODIDE=folder, else downloaded)"
-	@echo "make test          all tests: package, doctests, notebooks, built site if there is one"
+	@echo "make test          package, doctests, notebooks: all tests but those of the built site"
 	@echo "make test-browser  the built site in Chromium (after make strict)"
 	@echo "make artifacts     train again what the pages load (hours; goes on where it stopped)"
 	@echo "make bench         other MAML libraries into an environment of their own, and compare"
-	@echo "make lint          ruff: rules and formatting"
+	@echo "make lint          ruff: rules and formatting; mypy: types"
 	@echo "make clean         remove what was built, and .venv"
 	@echo "Variables: PY=python3.12  PORT=8000  PYTEST_ARGS='-k hvp'"
 
@@ -48,24 +53,26 @@ _build/code: $(CODE)
 	mkdir -p _build
 	touch $@
 
-# --all: every page is written again (notebooks still come from the cache), because a build that
-# writes no page leaves the site without its style sheets.
-build: .venv/installed _build/code
-	$(BOOK) --all
+_build/makers: $(MAKERS) _build/code
+	rm -rf _build/html _build/.doctrees
+	touch $@
+
+build: .venv/installed _build/makers
+	$(BOOK)
 
 strict: .venv/installed
 	rm -rf _build
 	$(BOOK) -W -n --keep-going
-	touch _build/code
+	touch _build/code _build/makers
 
 # PYODIDE: a folder with the files that book/_ext/pyodide.json pins; without it they are downloaded.
 PYODIDE ?=
-site-offline: .venv/installed _build/code
+site-offline: .venv/installed _build/makers
 	RUN_PAGE_BASE=_static/pyodide/ $(BOOK) --all
 	$(BIN)/python scripts/pyodide_files.py place "$(PYODIDE)" $(SITE)
 
 serve: build
-	@$(BIN)/python book/_ext/serve.py $(SITE) $(PORT)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python book/_ext/serve.py . $(SITE) $(PORT)
 
 artifacts: .venv/installed
 	$(BIN)/python scripts/train_starts.py
@@ -90,16 +97,20 @@ artifacts: .venv/installed
 bench: .bench/installed
 	.bench/bin/python benchmarks/compare.py
 
+# A process for each core; the cells of a notebook stay together.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 test: .venv/installed
-	$(BIN)/python -m pytest tests maml_teach book --ignore=book/_ext \
+	$(PYTEST) tests maml_teach book --ignore=book/_ext --ignore=tests/browser \
 	  --nbval-lax --nbval-current-env --nbval-cell-timeout=300 $(PYTEST_ARGS)
+	@echo "Not run: the tests of the built site in Chromium. For them: make strict test-browser"
 
 test-browser: .venv/installed
-	$(BIN)/python -m pytest tests/browser -s $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/browser -n $(BROWSERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 clean:
 	rm -rf _build .venv .bench *.egg-info

@@ -12,12 +12,14 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
+import figure_files
 import imagesize
 from docutils import nodes
 from myst_nb.core.render import WIDGET_VIEW_MIMETYPE
 from myst_nb.sphinx_ import NbMetadataCollector
-from slim_css import slim_site, style_sheets
+from slim_css import slim_site
 
+OWN_FILES = Path(__file__).parents[1] / "_static"
 STATE_KEY = "ipywidgets_state"
 NO_SCRIPTS = (
     "This figure is interactive and needs JavaScript; "
@@ -36,6 +38,7 @@ ICON_RULE = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"[^"]*"\}')
 ICON_FONT = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 IMAGE = re.compile(r'<img [^>]*src="([^"]+)"[^>]*>')
 MEASURE = "e.tabIndex=e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1"
+NOT_NOW = "void 'reading.js'"
 VIEW = re.compile(
     rf'<script type="{re.escape(WIDGET_VIEW_MIMETYPE)}">(.*)</script>', re.DOTALL
 )
@@ -73,6 +76,8 @@ def place_figures(app, doctree):
     views = [node for node in doctree.findall(nodes.raw) if VIEW.search(node.astext())]
     shown = {model_of(raw) for raw in views}
     models = {key: model for key, model in models.items() if key in shown}
+    for model in models.values():
+        model["state"] = figure_files.without_code(model["state"])
     for raw in views:
         raw.replace_self(replacement(model_of(raw), models))
     if models:
@@ -88,7 +93,8 @@ def trim_page(app, pagename, templatename, context, doctree):
         files = context.get(kind, [])
         files[:] = [f for f in files if "sphinx-thebe" not in described(f)]
     if STATE_KEY in NbMetadataCollector.get_js_files(app.env, pagename):
-        app.add_js_file("loader.js", loading_method="defer")
+        about = {"data-figures": figure_files.version()}
+        app.add_js_file("loader.js", loading_method="defer", **about)
     tags = context.get("metatags", "")
     if 'name="description"' not in tags:  # the search page has no source file
         description = app.config.myst_html_meta["description"]
@@ -132,14 +138,18 @@ def use_own_templates(app, config):
     config.templates_path.append(str(Path(__file__).parent / "templates"))
 
 
-def forget_styles(app):
-    """Delete the last build's slimmed style sheets, so that the full ones are copied again."""
-    for path in style_sheets(app.outdir):
-        path.unlink()
+def copy_static(app, exception):
+    """Copy the book's own files, which Sphinx passes over when no text has changed."""
+    if not exception and app.builder.format == "html":
+        target = Path(app.outdir) / "_static"
+        shutil.copytree(OWN_FILES, target, dirs_exist_ok=True)
 
 
 def slim_down(app, exception):
-    """Delete what no page loads: icon fonts, source maps, style rules without a match."""
+    """Delete what no page loads: icon fonts, source maps, style rules without a match.
+
+    What an earlier build has slimmed already stays as it is.
+    """
     if exception or app.builder.format != "html":
         return
     static = Path(app.outdir) / "_static"
@@ -172,18 +182,20 @@ def measure_later(path):
         ValueError: If the theme's script no longer holds it.
     """
     script = path.read_text("utf-8")
+    if NOT_NOW in script:
+        return
     if MEASURE not in script:
         raise ValueError(f"{path.name} no longer holds {MEASURE!r}")
-    path.write_text(script.replace(MEASURE, "void 0"), "utf-8")
+    path.write_text(script.replace(MEASURE, NOT_NOW), "utf-8")
 
 
 def setup(app):
     """Connect the steps above to the events they belong to."""
     silence_thebe(app)
     app.connect("config-inited", use_own_templates)
-    app.connect("builder-inited", forget_styles)
     app.connect("doctree-read", place_figures)
     app.connect("html-page-context", trim_page, priority=900)
     app.connect("html-page-context", defer_images, priority=901)
+    app.connect("build-finished", copy_static, priority=300)
     app.connect("build-finished", slim_down)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -27,18 +27,36 @@ def style_text(path, static):
     return ADDRESS.sub(lambda m: f"url({folder}/{m[1]})", css)
 
 
+def digest(text):
+    """A short name for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def joined(names, static):
+    """Style sheets of ``static`` as one, with a first line that says which they are."""
+    css = "\n".join(style_text((static / name).resolve(), static) for name in names)
+    return f"/* {' '.join(names)} */\n{css}"
+
+
 def join_styles(html, path, static):
-    """One link to one file instead of a dozen; the file is written where it is missing."""
+    """One link to one file instead of a dozen; pages with the same sheets have the same file."""
     sheets = [(path.parent / href).resolve() for href in SHEET.findall(html)]
     if not sheets:
         return html
-    css = "\n".join(style_text(sheet, static) for sheet in sheets)
-    joined = static / f"book-{hashlib.sha256(css.encode()).hexdigest()[:12]}.css"
-    joined.write_text(css, "utf-8")
+    names = [sheet.relative_to(static).as_posix() for sheet in sheets]
+    css, name = joined(names, static), f"book-{digest(' '.join(names))}.css"
+    (static / name).write_text(css, "utf-8")
     depth = "../" * (len(path.relative_to(static.parent).parts) - 1)
-    link = f'\n  <link rel="stylesheet" href="{depth}_static/{joined.name}" />'
+    link = f'\n  <link rel="stylesheet" href="{depth}_static/{name}?v={digest(css)}" />'
     first = SHEET.search(html).start()
     return html[:first] + link + SHEET.sub("", html[first:])
+
+
+def refresh_styles(static):
+    """Join the sheets of each joined file again: pages that were not written still load it."""
+    for path in static.glob("book-*.css"):
+        first = path.read_text("utf-8").partition("\n")[0]
+        path.write_text(joined(first.strip("/* ").split(), static), "utf-8")
 
 
 def lighten(html, path, static, options):
@@ -54,20 +72,19 @@ def lighten(html, path, static, options):
 
 
 def lighten_site(app, exception):
-    """Do this for every page of the built site."""
+    """Do this for every page that this build has written."""
     if exception or app.builder.format != "html":
         return
     static = Path(app.outdir).resolve() / "_static"
-    for old in static.glob("book-*.css"):
-        old.unlink()
+    refresh_styles(static)
     options = (static / "documentation_options.js").read_text("utf-8")
     pages = [
         path for path in static.parent.rglob("*.html") if static not in path.parents
     ]
     for path in pages:
-        path.write_text(
-            lighten(path.read_text("utf-8"), path, static, options), "utf-8"
-        )
+        html = path.read_text("utf-8")
+        if OPTIONS.search(html):  # else an earlier build has done it
+            path.write_text(lighten(html, path, static, options), "utf-8")
 
 
 def setup(app):

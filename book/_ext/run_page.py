@@ -29,7 +29,6 @@ PINS = json.loads((HERE / "pyodide.json").read_text("utf-8"))
 BASE = (
     "RUN_PAGE_BASE"  # environment variable: an address, or a folder of the site itself
 )
-PLOTS = {"matplotlib", "maml_teach.plotting"}
 ASSET = re.compile(r"""["'](_static/[\w./-]+)["']""")
 HIDDEN = {"remove-cell", "remove-input"}
 ZIP_TIME = (2020, 1, 1, 0, 0, 0)  # the same files give the same bytes
@@ -44,30 +43,71 @@ NO_TORCH = """
 <a href="{notebook}" download>Download the notebook</a> to run it.</p>"""
 
 
-def imports(source):
-    """Full names of the modules that a cell imports, ``from a import b`` as ``a`` and ``a.b``."""
+def imports(source, package=""):
+    """Full names of the modules that a source imports, ``from a import b`` as ``a`` and ``a.b``.
+
+    What only a function imports when it is called does not count. ``package`` is where relative
+    imports start.
+    """
     found = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in at_once(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {
-                node.module,
-                *(f"{node.module}.{alias.name}" for alias in node.names),
-            }
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            parts = [
+                *(above if node.level else []),
+                *filter(None, [node.module]),
+            ]
+            origin = ".".join(parts)
+            found |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
     return found
 
 
+def at_once(tree):
+    """The nodes of a module that run as it is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+            yield from at_once(node)
+
+
+def file_of(module):
+    """The file of a module of the package, or ``None``."""
+    path = ROOT.joinpath(*module.split("."))
+    files = path.with_suffix(".py"), path / "__init__.py"
+    return next((file for file in files if file.exists()), None)
+
+
+@lru_cache
+def own_imports(module):
+    """Names that a module of the package imports; of any other module, none."""
+    file = file_of(module)
+    if file is None:
+        return frozenset()
+    package = module if file.stem == "__init__" else module.rpartition(".")[0]
+    return frozenset(imports(file.read_text("utf-8"), package))
+
+
+def requirements(modules):
+    """The libraries that some modules load, by way of the package too: ``{"numpy", ...}``."""
+    seen, queue = set(), [*modules]
+    while queue:
+        name = queue.pop()
+        if name not in seen:
+            seen.add(name)
+            queue += own_imports(name)
+    return {name.partition(".")[0] for name in seen}
+
+
 def needs_torch(modules):
-    """Whether PyTorch, or a module of the package built on it, is among the modules."""
-    return any(
-        re.match(r"torch(\.|$)|maml_teach\.\w+_torch\b", name) for name in modules
-    )
+    """Whether PyTorch is loaded by one of the modules, or by what they import."""
+    return "torch" in requirements(modules)
 
 
 def needs_kernel(modules):
-    """Whether widgets are among the modules: figures and sliders that talk to a kernel."""
-    return any(re.match(r"ipywidgets|maml_teach\.widgets\b", name) for name in modules)
+    """Whether widgets are loaded by one of them: figures and sliders that talk to a kernel."""
+    return bool({"ipywidgets", "anywidget"} & requirements(modules))
 
 
 def code_cells(notebook):
@@ -92,9 +132,7 @@ def modules_of(cells):
 
 def packages(cells):
     """Names of the packages that the cells need from Pyodide."""
-    drawn = any(
-        name in PLOTS or name.startswith("matplotlib.") for name in modules_of(cells)
-    )
+    drawn = "matplotlib" in requirements(modules_of(cells))
     return ["numpy", "matplotlib"] if drawn else ["numpy"]
 
 
@@ -132,13 +170,20 @@ def chapter(notebook):
     }
 
 
+def is_loaded(name):
+    """Whether a file is of use without a kernel: figures are not, nor what Python has cached."""
+    return not {"widgets", "__pycache__"} & set(name.parts)
+
+
 @lru_cache
 def package_zip():
     """The package and the stand-ins, as the bytes of a zip file."""
     buffer = io.BytesIO()
     contents = {path.relative_to(STAND_INS): path for path in STAND_INS.rglob("*.py")}
     for pattern in ("*.py", "*.mplstyle", "data/*"):
-        contents |= {path.relative_to(ROOT): path for path in PACKAGE.glob(pattern)}
+        found = [path for path in PACKAGE.rglob(pattern) if path.is_file()]
+        contents |= {path.relative_to(ROOT): path for path in found}
+    contents = {name: path for name, path in contents.items() if is_loaded(name)}
     with zipfile.ZipFile(buffer, "w") as file:
         for name in sorted(contents):
             entry = zipfile.ZipInfo(name.as_posix(), ZIP_TIME)

@@ -1,42 +1,55 @@
-"""Serve a built site to this machine: ``python serve.py FOLDER PORT``."""
+"""Serve the built site and build it anew at every edit: ``python serve.py ROOT SITE PORT``.
 
+Text, chapters, the site's files and the figures' JavaScript and style are watched. Python of the
+package is not: it makes the outputs of all chapters stale, and ``make`` runs them again.
+"""
+
+import os
+import socket
 import sys
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 HOST = "127.0.0.1"
+WATCHED = ("book", "maml_teach/widgets")
+IGNORED = (
+    ".venv",
+    ".git",
+    "_build",
+    "_artifacts",
+    "*/node_modules",
+    "*/__pycache__",
+    "*/.ruff_cache",
+)
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Answers requests without a log line for each."""
-
-    def log_message(self, *args):
-        """Say nothing: the address is the one line to read."""
-
-
-class Server(ThreadingHTTPServer):
-    """A server that fails to start when another one holds its port."""
-
-    allow_reuse_port = False
+def is_free(port):
+    """Whether nobody answers on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) != 0
 
 
-def open_server(folder, port, attempts=20):
-    """The server on the first free port from ``port`` on."""
+def free_port(port, attempts=20):
+    """The first free port from ``port`` on."""
     for candidate in range(port, port + attempts):
-        try:
-            return Server((HOST, candidate), partial(Quiet, directory=folder))
-        except OSError:
-            print(f"Port {candidate} is taken.")
+        if is_free(candidate):
+            return candidate
+        print(f"Port {candidate} is taken.")
     sys.exit(f"No free port from {port} to {port + attempts - 1}. Try: make PORT=9000")
 
 
+def command(root, site, port):
+    """The call of sphinx-autobuild, which builds, serves, and reloads the reader's page."""
+    build = ["-q", "-b", "html", "-d", os.path.join(os.path.dirname(site), ".doctrees")]
+    watch = [part for folder in WATCHED for part in ("--watch", folder)]
+    ignore = [part for pattern in IGNORED for part in ("--ignore", pattern)]
+    address = ["--host", HOST, "--port", str(port), "--no-initial"]
+    return ["sphinx-autobuild", *build, *watch, *ignore, *address, root, site]
+
+
 if __name__ == "__main__":
-    server = open_server(sys.argv[1], int(sys.argv[2]))
+    port = free_port(int(sys.argv[3]))
     print(
-        f"\n  The book: http://{HOST}:{server.server_port}/    (Ctrl+C ends it)\n",
+        f"\n  The book: http://{HOST}:{port}/    (Ctrl+C ends it)\n",
         flush=True,
     )
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        print()
+    call = command(*sys.argv[1:3], port)
+    os.execvp(call[0], call)

@@ -11,7 +11,9 @@ COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
 NEGATION = re.compile(r":not\([^()]*\)")
 WORD = re.compile(r"[\w-]+")
-OWN = "site.css"
+OWN = re.compile(
+    r"site\.css|book-[0-9a-f]+\.css"
+)  # the book's, and what is joined of all
 GROUPS = ("@media", "@supports", "@layer", "@container")
 
 
@@ -65,7 +67,9 @@ def slim(css, words):
 def style_sheets(folder):
     """The theme's and the extensions' style sheets in a built site."""
     return [
-        path for path in (Path(folder) / "_static").rglob("*.css") if path.name != OWN
+        path
+        for path in (Path(folder) / "_static").rglob("*.css")
+        if not OWN.fullmatch(path.name)
     ]
 
 

@@ -2,11 +2,15 @@
  *
  * A figure is an anywidget: a JavaScript module that draws from a model's values. In JupyterLab
  * the model talks to Python. Here it is a plain object, filled from the state that the build
- * stores in the page. A classic script, because browsers refuse module files from file://.
+ * stores in the page; the module lies in a file for each figure, figures/NAME.js. All of these
+ * are classic scripts, because browsers refuse module files from file://.
  */
+var mamlFigures = {}; // filled by the files of the figures
+
 (() => {
   "use strict";
 
+  const own = /** @type {HTMLScriptElement} */ (document.currentScript); // known only now
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
 
   /** Base64 text as the DataView that anywidget hands to a module for a Bytes trait. */
@@ -89,6 +93,15 @@
     };
   }
 
+  /** The code of a figure, from its file. */
+  const loadCode = once((name) => new Promise((done, fail) => {
+    const script = document.createElement("script");
+    script.src = new URL(`figures/${name}.js?v=${own.dataset.figures}`, own.src).href;
+    script.onload = () => done(mamlFigures[name]);
+    script.onerror = () => fail(new Error(`no file ${script.src}`));
+    document.head.append(script);
+  }));
+
   const addStyle = once((css) => {
     const style = document.createElement("style");
     style.textContent = css;
@@ -130,7 +143,10 @@
   function start(records) {
     const loadModule = once(importModule);
     const prepare = once(async (id) => {
-      const widget = await loadModule(records[id].state._esm);
+      const { state } = records[id];
+      if (!state._esm) Object.assign(state, await loadCode(state.figure));
+      if (state._css) addStyle(state._css);
+      const widget = await loadModule(state._esm);
       const model = makeModel(records[id]);
       await widget.initialize?.({ model });
       return { model, widget };
@@ -138,8 +154,6 @@
 
     async function draw(mount) {
       try {
-        const { _css } = records[mount.dataset.modelId].state;
-        if (_css) addStyle(_css);
         const { model, widget } = await prepare(mount.dataset.modelId);
         await widget.render?.({ model, el: mount });
         addCaption(mount);
