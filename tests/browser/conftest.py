@@ -17,6 +17,7 @@ import pytest
 SITE = Path(os.environ.get("MAML_SITE", "_build/html")).resolve()
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 REDIRECT = "index.html"  # holds nothing but the way to the first chapter
+MOUNT = 'class="figure-mount"'
 FIRST = "book/intro.html"  # stands for the pages as long as there is no site to list
 
 
@@ -33,12 +34,28 @@ def missing(what):
     pytest.skip(what)
 
 
+def figure_pages():
+    """Those on which a figure stands."""
+    found = [p for p in pages() if (SITE / p).exists() and MOUNT in (SITE / p).read_text("utf-8")]
+    return found or [FIRST]
+
+
 def pytest_generate_tests(metafunc):
-    """Run a test that asks for ``page_path`` or ``scheme`` once for each."""
+    """Run a test that asks for ``page_path``, ``figure_page`` or ``scheme`` once for each."""
     if "page_path" in metafunc.fixturenames:
         metafunc.parametrize("page_path", pages())
+    if "figure_page" in metafunc.fixturenames:
+        metafunc.parametrize("figure_page", figure_pages())
     if "scheme" in metafunc.fixturenames:
         metafunc.parametrize("scheme", ["file", "http"])
+
+
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a page in one process, where they share what is open."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        page = given and (given.params.get("page_path") or given.params.get("figure_page"))
+        item.add_marker(pytest.mark.xdist_group(page or item.module.__name__))
 
 
 @pytest.fixture(scope="session")
@@ -157,18 +174,47 @@ class Visit:
         return sizes
 
 
+def new_context(browser, width=1280, **options):
+    """A context of its own, in which a figure that plays by itself stands still."""
+    viewport = {"width": width, "height": 900}
+    return browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
+
+
 @pytest.fixture
 def visit(browser, bases):
     """Make a visit: ``visit("file", width=360)``."""
     contexts = []
 
-    def start(scheme, *, width=1280, **options):
-        viewport = {"width": width, "height": 900}
-        # A figure that plays by itself would never stand still to be compared.
-        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
-        contexts.append(context)
-        return Visit(context, bases[scheme])
+    def start(scheme, **options):
+        contexts.append(new_context(browser, **options))
+        return Visit(contexts[-1], bases[scheme])
 
     yield start
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def shelf():
+    """Pages that lie open: those of one path at a time, by how they were opened."""
+    kept = {}
+    yield kept
+    for context, _ in kept.values():
+        context.close()
+
+
+@pytest.fixture
+def opened(browser, bases, shelf):
+    """A visit to a page that is open already, for tests that only look at it."""
+
+    def look(scheme, path, **options):
+        key = path, scheme, *sorted(options.items())
+        for other in [other for other in shelf if other[0] != path]:
+            shelf.pop(other)[0].close()
+        if key not in shelf:
+            context = new_context(browser, **options)
+            shelf[key] = context, Visit(context, bases[scheme])
+            shelf[key][1].open(path)
+        return shelf[key][1]
+
+    return look

@@ -12,9 +12,9 @@ INK = """(canvas) => {
 
 def open_draw_it(seen):
     """The figure, its six fields, and a function that reads its sentence."""
-    figure = seen.open(DRAW).locator(".mf-draw")
+    figure = seen.open(DRAW).locator(".maml-figure.mf-drawing")
     figure.scroll_into_view_if_needed()
-    fields = figure.locator(".mf-drawing")
+    fields = figure.locator(".mf-sheet")
     assert fields.count() == 6
     return figure, fields, figure.get_by_role("status")
 

@@ -1,27 +1,14 @@
 """Every figure: moved by keyboard, read aloud, reset; a sentence where scripts are off."""
 
+import json
+import re
 import statistics
 
-import pytest
+from maml_teach.widgets.front_end import figures
 
-FIGURE_PAGES = tuple(
-    f"book/{name}.html"
-    for name in (
-        "concepts",
-        "algorithm",
-        "derivation",
-        "family",
-        "mistakes",
-        "images",
-        "detection",
-        "language",
-        "robot",
-        "driving",
-        "claims",
-    )
-)
 KEYS = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")
-STATE = 'script[type="application/vnd.jupyter.widget-state+json"]'
+STATE_TYPE = "application/vnd.jupyter.widget-state+json"
+STATE = re.compile(f'<script type="{re.escape(STATE_TYPE)}">(.*?)</script>', re.DOTALL)
 
 # What the reader sees of a figure: its drawings, without what hovers or focus may add.
 PICTURE = """(figure) => [...figure.querySelectorAll('svg, canvas')].map(
@@ -70,16 +57,25 @@ def settled_look(page, figure):
     return before
 
 
-def move(page, figure, slider):
-    """Press the arrow keys; the looks of the figure after each press that moved the slider."""
+def press(page, slider):
+    """Press the arrow keys one after the other; yields after each press that moved the slider."""
     slider.focus()
-    looks = []
     for key in KEYS:
         value = slider.input_value()
         page.keyboard.press(key)
         if slider.input_value() != value:
-            looks.append(settled_look(page, figure))
-    return looks
+            yield key
+
+
+def changes(page, figure, before, seconds=3):
+    """Whether picture and read-out have changed, as soon as both have: read-outs may wait."""
+    for _ in range(int(20 * seconds)):
+        settle(page)
+        changed = tuple(now != then for now, then in zip(look(figure), before, strict=True))
+        if all(changed):
+            break
+        page.wait_for_timeout(50)
+    return changed
 
 
 def usable_sliders(figure):
@@ -87,17 +83,24 @@ def usable_sliders(figure):
     return [slider for slider in sliders if slider.is_visible()]
 
 
-@pytest.mark.parametrize("path", FIGURE_PAGES)
-def test_figures_are_there(visit, path):
-    assert len(figures_of(visit("file").open(path))) >= 1
+def test_every_figure_of_the_package_stands_on_a_page(site):
+    pages = [path.read_text("utf-8") for path in site.rglob("*.html")]
+    states = [json.loads(found) for page in pages for found in STATE.findall(page)]
+    models = [model["state"] for state in states for model in state["state"].values()]
+    assert {model["figure"] for model in models} == set(figures())
+    assert not any("_esm" in model or "_css" in model for model in models)
 
 
-def test_every_figure_is_drawn(visit, page_path):
+def test_figures_are_there(opened, figure_page):
+    assert len(figures_of(opened("file", figure_page).page)) >= 1
+
+
+def test_every_figure_is_drawn(opened, page_path):
     """Where the build embedded a widget's state, a figure stands; elsewhere none."""
-    page = visit("file").open(page_path)
-    figures = figures_of(page)
-    assert bool(figures) == (page.locator(STATE).count() == 1)
-    assert all(figure.locator("> :not(noscript)").count() for figure in figures)
+    page = opened("file", page_path).page
+    found = figures_of(page)
+    assert bool(found) == (page.locator(f'script[type="{STATE_TYPE}"]').count() == 1)
+    assert all(figure.locator("> :not(noscript)").count() for figure in found)
 
 
 def check_slider(page, figure, slider, where):
@@ -106,37 +109,43 @@ def check_slider(page, figure, slider, where):
     )
     assert name, f"{where}: a slider without a name"
     slider.evaluate(WATCH)
-    looks = [settled_look(page, figure), *move(page, figure, slider)]
-    assert len(looks) > 2, f"{where}: the keys did not move {name!r}"
-    assert len({picture for picture, _ in looks}) > 1, f"{where}: {name!r} moved no picture"
-    assert len({spoken for _, spoken in looks}) > 1, f"{where}: {name!r} changed no read-out"
+    before, seen, n_moves = settled_look(page, figure), (False, False), 0
+    for _ in press(page, slider):
+        n_moves += 1
+        if not all(seen):
+            now = changes(page, figure, before)
+            seen = tuple(one or other for one, other in zip(seen, now, strict=True))
+        settle(page)
+    assert n_moves > 1, f"{where}: the keys did not move {name!r}"
+    assert seen[0], f"{where}: {name!r} moved no picture"
+    assert seen[1], f"{where}: {name!r} changed no read-out"
     median = statistics.median(slider.evaluate("(e) => e.latencies"))
     print(f"\n{where}, {name!r}: {median:.0f} ms from input to second frame")
 
 
-def test_sliders_move_the_figure(visit, page_path):
+def test_sliders_move_the_figure(visit, figure_page):
     """From a file, with the network cut: the least that a reader may have."""
     seen = visit("file")
-    page = seen.open(page_path)
+    page = seen.open(figure_page)
     for number, figure in enumerate(figures_of(page), start=1):
         for slider in usable_sliders(figure):
-            check_slider(page, figure, slider, f"{page_path}, figure {number}")
+            check_slider(page, figure, slider, f"{figure_page}, figure {number}")
     assert seen.troubles == []
 
 
-def test_reset_restores_the_initial_picture(visit, page_path):
-    page = visit("http").open(page_path)
+def test_reset_restores_the_initial_picture(visit, figure_page):
+    page = visit("http").open(figure_page)
     for figure in figures_of(page):
         initial = settled_look(page, figure)
         for slider in usable_sliders(figure):
-            move(page, figure, slider)
+            assert len(list(press(page, slider))) > 1
+        assert settled_look(page, figure) != initial
         figure.get_by_role("button", name="reset").first.click()
         assert settled_look(page, figure) == initial
 
 
-@pytest.mark.parametrize("path", FIGURE_PAGES)
-def test_a_sentence_without_scripts(visit, path):
-    page = visit("file", java_script_enabled=False).goto(path)
+def test_a_sentence_without_scripts(visit, figure_page):
+    page = visit("file", java_script_enabled=False).goto(figure_page)
     notes = page.locator(".figure-mount noscript .figure-note").all()
     assert len(notes) == page.locator(".figure-mount").count() >= 1
     for note in notes:
@@ -149,8 +158,7 @@ def test_a_sentence_without_scripts(visit, path):
         assert "needs JavaScript" in note.inner_text()
 
 
-@pytest.mark.parametrize("path", FIGURE_PAGES)
-def test_figures_fit_a_phone(visit, path):
-    page = visit("http", width=360).open(path)
+def test_figures_fit_a_phone(opened, figure_page):
+    page = opened("http", figure_page, width=360).page
     for figure in figures_of(page):
         assert figure.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1")

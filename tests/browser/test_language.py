@@ -5,7 +5,7 @@ PAGE = "book/language.html"
 
 def open_figure(seen):
     """The figure, the field at its top, and a function that waits for words in its sentence."""
-    figure = seen.open(PAGE).locator(".mf-languages")
+    figure = seen.open(PAGE).locator(".mf-language")
     figure.scroll_into_view_if_needed()
     status = figure.get_by_role("status")
 

@@ -5,9 +5,8 @@ import re
 BUDGET = 450_000  # bytes, compressed, of everything a page loads at first
 
 
-def test_no_trouble(visit, page_path, scheme):
-    seen = visit(scheme)
-    seen.open(page_path)
+def test_no_trouble(opened, page_path, scheme):
+    seen = opened(scheme, page_path)
     assert seen.troubles == []
     assert seen.loaded, "the page loaded nothing, so nothing was looked at"
 
@@ -19,8 +18,8 @@ def test_no_trouble_in_the_dark(visit, page_path):
     assert page.locator("html").get_attribute("data-theme") == "dark"
 
 
-def test_fits_a_phone(visit, page_path):
-    page = visit("http", width=360).open(page_path)
+def test_fits_a_phone(opened, page_path):
+    page = opened("http", page_path, width=360).page
     width = page.evaluate("() => document.documentElement.scrollWidth")
     wide = page.evaluate(
         """() => [...document.querySelectorAll('.bd-article *')].filter(
@@ -31,9 +30,8 @@ def test_fits_a_phone(visit, page_path):
     assert width <= 360, f"the page is {width} px wide; candidates: {wide}"
 
 
-def test_weight(visit, site, page_path):
-    seen = visit("http")
-    seen.open(page_path)
+def test_weight(opened, site, page_path):
+    seen = opened("http", page_path)
     sizes = seen.gzip_bytes(site)
     total = sum(sizes.values())
     heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:3]
@@ -54,8 +52,8 @@ def test_no_thebe(site, page_path):
     assert "thebe" not in (site / page_path).read_text("utf-8").lower()
 
 
-def test_maths_is_set(visit, page_path):
-    page = visit("file").open(page_path)
+def test_maths_is_set(opened, page_path):
+    page = opened("file", page_path).page
     written = page.locator(".bd-article .math").count()
     assert page.locator(".bd-article .math .katex-html").count() >= written
     assert page.locator(".bd-article .math .katex-mathml math").count() >= written
