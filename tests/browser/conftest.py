@@ -180,6 +180,12 @@ def new_context(browser, width=1280, **options):
     return browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
 
 
+def close(context):
+    """Close a context; what it still asks for is not waited for, or closing could last for ever."""
+    context.unroute_all(behavior="ignoreErrors")
+    context.close()
+
+
 @pytest.fixture
 def visit(browser, bases):
     """Make a visit: ``visit("file", width=360)``."""
@@ -191,7 +197,7 @@ def visit(browser, bases):
 
     yield start
     for context in contexts:
-        context.close()
+        close(context)
 
 
 @pytest.fixture(scope="session")
@@ -200,7 +206,7 @@ def shelf():
     kept = {}
     yield kept
     for context, _ in kept.values():
-        context.close()
+        close(context)
 
 
 @pytest.fixture
@@ -210,7 +216,7 @@ def opened(browser, bases, shelf):
     def look(scheme, path, **options):
         key = path, scheme, *sorted(options.items())
         for other in [other for other in shelf if other[0] != path]:
-            shelf.pop(other)[0].close()
+            close(shelf.pop(other)[0])
         if key not in shelf:
             context = new_context(browser, **options)
             shelf[key] = context, Visit(context, bases[scheme])

@@ -137,9 +137,10 @@ def test_reset_restores_the_initial_picture(visit, figure_page):
     page = visit("http").open(figure_page)
     for figure in figures_of(page):
         initial = settled_look(page, figure)
-        for slider in usable_sliders(figure):
+        sliders = usable_sliders(figure)
+        for slider in sliders:
             assert len(list(press(page, slider))) > 1
-        assert settled_look(page, figure) != initial
+        assert not sliders or settled_look(page, figure) != initial
         figure.get_by_role("button", name="reset").first.click()
         assert settled_look(page, figure) == initial
 
