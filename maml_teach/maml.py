@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .inputs import Rates, check_convergence, check_inner_loop, check_rate, check_theta, rate
-from .protocols import HasGradient, Model, ModelWithHead
+from .protocols import HasGradient, HasHead, Model
 from .rules import SGD, Rule, chosen
 from .tasks import Task, check_batch
 
@@ -126,7 +126,7 @@ def reptile_gradient(
 
 
 def anil_gradient(
-    model: ModelWithHead, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+    model: HasHead, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[float, NDArray]:
     """ANIL, 'almost no inner loop': MAML whose inner loop moves the last layer only.
 
@@ -180,8 +180,8 @@ def inner_path(
     path, state = [theta_k], rule.init(theta_k)
     with np.errstate(over="ignore", invalid="ignore"):  # reported just below
         for k in range(n_inner_steps):
-            gradient = model.gradient(theta_k, tasks.x_support, tasks.y_support)
-            theta_k, state = rule.update(theta_k, gradient, state, rate(alpha, k), k + 1)  # (3.2)
+            g = model.gradient(theta_k, tasks.x_support, tasks.y_support)
+            theta_k, state = rule.update(theta_k, g, state, rate(alpha, k), k + 1)  # (3.2)
             path.append(theta_k)
     check_convergence(theta_k, alpha, n_inner_steps)
     return path

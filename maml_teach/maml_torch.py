@@ -19,7 +19,7 @@ from torch import Tensor
 from .inputs import Array, arrays_in, check_inner_loop, check_rate, rate
 from .mlp_torch import MLP, Differentiable
 from .module_torch import FromModule, from_module, from_module_all_at_once, rates_by_name
-from .protocols import HasLoss, ModelWithHead, TorchModel
+from .protocols import HasHead, HasLoss, TorchModel
 from .rules import Rule, chosen
 from .tasks import Task, check_batch
 
@@ -144,7 +144,7 @@ def reptile_gradient(
 
 
 def anil_gradient(
-    model: ModelWithHead, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+    model: HasHead, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[Tensor, Tensor]:
     """ANIL: MAML whose inner loop moves the last layer only; see ``maml.anil_gradient``."""
     rates = alpha * model.head.to(theta)  # (5.1)
@@ -243,7 +243,7 @@ def _adapted(
 def unrolled(
     model: HasLoss, theta: Tensor, tasks: Task, alpha: Rates, n_inner_steps: int
 ) -> Tensor:
-    """``theta_prime`` ``(n_tasks, n_params)`` with its graph, back to ``theta`` and ``alpha``."""
+    """``theta_prime`` with its graph, back to ``theta`` and ``alpha``."""
 
     def gradient(k: int, theta_k: Tensor) -> Tensor:
         losses = model.loss(theta_k, tasks.x_support, tasks.y_support)
@@ -290,9 +290,7 @@ def _n_kept(model: TorchModel, tasks: Task, n_inner_steps: int) -> float:
     return n_inner_steps if 2 * n_inner_steps * n_shots <= n_queries else model.n_kept
 
 
-def _walk_back(
-    model: TorchModel, path: list[tuple], v: Tensor, support: tuple, alpha: Rates
-) -> Tensor:
+def _walk_back(model, path, v, support, alpha):
     """From ``v`` ``(..., n_params)`` at ``theta_prime`` to its sum over tasks at ``theta``."""
     for k in reversed(range(len(path))):
         theta_k, product, random_state = path.pop()

@@ -249,9 +249,7 @@ class MLP:
             r_a.append(self._slope(a[k + 1]) * r_z[k])
         return r_z, r_a
 
-    def _r_backward(
-        self, W: NDArray, r_W: NDArray, a: NDArray, r_z: NDArray, delta: NDArray, r_delta: NDArray
-    ) -> tuple[NDArray, NDArray]:
+    def _r_backward(self, W, r_W, a, r_z, delta, r_delta):
         """One layer back: ``delta`` below it, and its derivative along ``v``."""
         _, slope, bend = ACTIVATIONS[self.activation]
         back = delta @ W.mT

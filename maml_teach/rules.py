@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from .inputs import Array
 
+Step = tuple[Array, tuple]  # the next theta and the next state
+
 
 class Rule(NamedTuple):
     """How a step follows from a gradient.
@@ -18,13 +20,11 @@ class Rule(NamedTuple):
     """
 
     init: Callable[[Array], tuple]
-    update: Callable[[Array, Array, tuple, Any, int], tuple[Array, tuple]]
+    update: Callable[[Array, Array, tuple, Any, int], Step]
 
 
-def gradient_descent(
-    theta: Array, gradient: Array, state: tuple, rate: Any, k: int
-) -> tuple[Array, tuple]:
-    """The plain rule; it keeps no state."""
+def descend(theta: Array, gradient: Array, state: tuple, rate: Any, k: int) -> Step:
+    """Plain gradient descent; it keeps no state."""
     return theta - rate * gradient, state
 
 
@@ -32,7 +32,7 @@ def _two_means(theta: Array) -> tuple[Array, Array]:
     return 0 * theta, 0 * theta
 
 
-def adam(theta: Array, gradient: Array, moments: tuple, rate: Any, k: int) -> tuple[Array, tuple]:
+def adam(theta: Array, gradient: Array, moments: tuple, rate: Any, k: int) -> Step:
     """Kingma and Ba (2015), Algorithm 1, with its default decay rates."""
     m = 0.9 * moments[0] + 0.1 * gradient
     v = 0.999 * moments[1] + 0.001 * gradient**2
@@ -40,7 +40,7 @@ def adam(theta: Array, gradient: Array, moments: tuple, rate: Any, k: int) -> tu
     return theta - rate * m_hat / (v_hat**0.5 + 1e-8), (m, v)
 
 
-SGD = Rule(lambda theta: (), gradient_descent)
+SGD = Rule(lambda theta: (), descend)
 ADAM = Rule(_two_means, adam)
 RULES = {"adam": ADAM, "sgd": SGD}
 

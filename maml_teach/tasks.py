@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from .inputs import (  # noqa: F401  (what moved there is still found here)
@@ -153,7 +154,7 @@ class Sinusoids:
     phase: tuple[float, float] = (0.0, np.pi)
     x: tuple[float, float] = (-5.0, 5.0)
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of ``n_tasks`` waves with ``n_shots`` support and ``n_queries`` query points."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         amplitude = rng.uniform(*self.amplitude, size=(n_tasks, 1, 1))
@@ -185,7 +186,7 @@ class Lines:
     centre: tuple[float, float] = (-1.0, 1.0)
     half_width: tuple[float, float] = (0.3, 2.0)
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of ``n_tasks`` lines with ``n_shots`` support and ``n_queries`` query points."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         slope, intercept, centre, half_width = (
@@ -228,7 +229,7 @@ class Waves:
             if not -np.inf < low < high < np.inf:
                 raise ValueError(f"{name} must be a range (low, high), got {(low, high)}")
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of ``n_tasks`` waves with ``n_shots`` support and ``n_queries`` query points."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         amplitude = rng.uniform(*Sinusoids.amplitude, size=(n_tasks, 1, 1))

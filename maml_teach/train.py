@@ -156,16 +156,7 @@ def resume(
     return _train(model, run, family, rng, gradient, progress, checkpoint, every)
 
 
-def _train(
-    model: Model,
-    run: Run,
-    family: Family,
-    rng: np.random.Generator,
-    gradient: MetaGradient,
-    progress: bool,
-    checkpoint: File | None,
-    every: int,
-) -> Run:
+def _train(model, run, family, rng, gradient, progress, checkpoint, every):
     if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
         raise ValueError(f"every must be a positive integer, got {every!r}")
     history = list(run.history)

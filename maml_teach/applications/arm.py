@@ -9,6 +9,7 @@ arm that both have to meet.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ..inputs import Range, check_counts, check_rate, with_ranges
@@ -64,7 +65,7 @@ RANGES = {
 }
 
 
-def sample_arms(rng: np.random.Generator, n_arms: int, **ranges: Range) -> Arms:
+def sample_arms(rng: Generator, n_arms: int, **ranges: Range) -> Arms:
     """Arms drawn uniformly from ``RANGES``, or from those given here instead.
 
     Raises:
@@ -160,7 +161,7 @@ class Motion:
         return q, speed, -(size * pace**2 * np.sin(angle)).sum(axis=2)
 
 
-def sample_motion(rng: np.random.Generator, n_arms: int) -> Motion:
+def sample_motion(rng: Generator, n_arms: int) -> Motion:
     """A random motion for each of ``n_arms`` arms."""
     shape = (n_arms, 2, 2)
     size, pace = rng.uniform(0.3, 0.8, shape), rng.uniform(1.0, 4.0, shape)
@@ -190,12 +191,12 @@ class Swings:
 
     seconds: float = 3.0
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of arms: ``n_shots`` measurements at 20 per second to learn from."""
         check_counts(n_tasks=n_tasks)
         return self.of(sample_arms(rng, n_tasks), rng, n_shots, n_queries)
 
-    def of(self, arms: Arms, rng: np.random.Generator, n_shots: int, n_queries: int) -> Task:
+    def of(self, arms: Arms, rng: Generator, n_shots: int, n_queries: int) -> Task:
         """Motions of these ``arms``."""
         check_counts(n_shots=n_shots, n_queries=n_queries)
         measured_at = np.arange(n_shots) / RATE

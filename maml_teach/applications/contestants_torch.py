@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from torch import Tensor, nn
 
 from ..inputs import check_counts
@@ -74,7 +75,7 @@ class Echoes:
 
     length: int = 6
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """``x`` ``(n_tasks, n, length, 1)``, ``y`` ``(n_tasks, n, 1)``."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         first, last = rng.uniform(0.5, 2, size=(2, n_tasks, 1, 1))
@@ -88,7 +89,7 @@ class Patterns:
 
     n_ways: int = 3
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """``x`` ``(n_tasks, n, 1, 8, 8)``, labels ``(n_tasks, n)``; counts are per task."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         coarse = rng.standard_normal((n_tasks, self.n_ways, 4, 4))
@@ -104,7 +105,7 @@ class Borders:
 
     n_in: int = 4
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """``x`` ``(n_tasks, n, n_in)``, labels ``(n_tasks, n)``."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         normal = np.linspace(2, -2, self.n_in) + rng.standard_normal((n_tasks, 1, self.n_in))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from ..inputs import check_counts
@@ -48,7 +49,7 @@ class Scenes:
         if self.fewest is not None:
             check_counts(fewest=self.fewest)
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch: ``x`` ``(n_tasks, n_shots, 1, 48, 48)``, ``y`` the boxes ``(..., n_shots, 4)``.
 
         Raises:
@@ -66,7 +67,7 @@ class Scenes:
         y = y.reshape(n_tasks, n_each, 4)
         return Task.split(x, y, n_shots)
 
-    def scenes(self, rng: np.random.Generator, wanted: NDArray) -> tuple[NDArray, NDArray]:
+    def scenes(self, rng: Generator, wanted: NDArray) -> tuple[NDArray, NDArray]:
         """One scene for each class in ``wanted``, and its box: ``(n, 48, 48)`` and ``(n, 4)``."""
         n = len(wanted)
         others = rng.integers(len(self.classes) - 1, size=(n, N_GLYPHS - 1))
@@ -80,7 +81,7 @@ class Scenes:
         scene = brightness * ink.max(axis=1) + noise
         return scene.astype(np.float32), tight_boxes(ink[:, 0])
 
-    def _glyphs(self, rng: np.random.Generator, shown: NDArray) -> NDArray:
+    def _glyphs(self, rng: Generator, shown: NDArray) -> NDArray:
         """A picture of each class in ``shown``, of a random face and distorted anew."""
         first, end = (
             np.searchsorted(self.classes.labels, shown, side) for side in ("left", "right")
@@ -88,7 +89,7 @@ class Scenes:
         return distort(self.classes.images[rng.integers(first, end)], rng, strength=VARY)
 
 
-def places(rng: np.random.Generator, sides: NDArray) -> NDArray:
+def places(rng: Generator, sides: NDArray) -> NDArray:
     """Centres ``(n * n_glyphs, 2)`` of square fields with these ``sides`` ``(n, n_glyphs)``.
 
     Fields lie within the canvas and hardly overlap; scenes where they do are drawn again.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ..inputs import Range, check_counts, with_ranges
@@ -76,7 +77,7 @@ RANGES = {
 }
 
 
-def sample_cars(rng: np.random.Generator, n_cars: int, **ranges: Range) -> Cars:
+def sample_cars(rng: Generator, n_cars: int, **ranges: Range) -> Cars:
     """Cars drawn uniformly from ``RANGES``, or from those given here instead.
 
     Raises:
@@ -121,7 +122,7 @@ def features(state: NDArray, steer: NDArray, speed: NDArray) -> NDArray:
     return (x - X_CENTRE) / X_SCALE
 
 
-def wiggle(rng: np.random.Generator, n_cars: int, n_steps: int) -> NDArray:
+def wiggle(rng: Generator, n_cars: int, n_steps: int) -> NDArray:
     """Smooth random steering by a test driver, ``(n_cars, n_steps)`` in rad."""
     phase, size = rng.uniform(0, 2 * np.pi, (n_cars, 4, 1)), rng.uniform(0, 0.06, (n_cars, 4, 1))
     hertz = rng.uniform(0.15, 1.15, (n_cars, 4, 1))
@@ -158,12 +159,12 @@ class Drives:
 
     warm_up: int = 10
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of drives: ``n_shots`` transitions to learn from, ``n_queries`` after them."""
         check_counts(n_tasks=n_tasks)
         return self.of(sample_cars(rng, n_tasks), rng, n_shots, n_queries)
 
-    def of(self, cars: Cars, rng: np.random.Generator, n_shots: int, n_queries: int) -> Task:
+    def of(self, cars: Cars, rng: Generator, n_shots: int, n_queries: int) -> Task:
         """Drives of these ``cars``."""
         check_counts(n_shots=n_shots, n_queries=n_queries)
         n_steps = self.warm_up + n_shots + n_queries
@@ -184,7 +185,7 @@ def learned(model: Model, theta: NDArray) -> Plan:
     return predict
 
 
-def road(rng: np.random.Generator, cars: Cars, n_steps: int, *, share: float = 0.55) -> NDArray:
+def road(rng: Generator, cars: Cars, n_steps: int, *, share: float = 0.55) -> NDArray:
     """Curvature ``(n_cars, n_steps)`` in 1/m of winding roads that the grip allows.
 
     At the sharpest bend the car needs ``share`` of the grip it has.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from ..inputs import check_counts
@@ -108,7 +109,7 @@ class FewShotImages:
                 f"n_ways is {self.n_ways}, but there are only {self._n_classes()} classes"
             )
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of tasks: ``x`` ``(n_tasks, n_ways * n_shots, 1, 28, 28)``, ``y`` its labels.
 
         ``n_shots`` and ``n_queries`` count pictures per class. Pictures of a class are drawn
@@ -125,7 +126,7 @@ class FewShotImages:
         y = [np.tile(labels, (n_tasks, 1)) for labels in y]
         return Task(x[0], y[0], x[1], y[1])
 
-    def pictures(self, rng: np.random.Generator, classes: Iterable[int], n_each: int) -> NDArray:
+    def pictures(self, rng: Generator, classes: Iterable[int], n_each: int) -> NDArray:
         """``n_each`` pictures of each class in ``classes``, ``(len(classes) * n_each, 28, 28)``."""
         images = np.concatenate([self._one_class(rng, number, n_each) for number in classes])
         return distort(images, rng, strength=self.vary) if self.vary else images
@@ -133,19 +134,19 @@ class FewShotImages:
     def _n_classes(self) -> int:
         return len(self.classes) * (4 if self.turn_classes else 1)
 
-    def _one_class(self, rng: np.random.Generator, number: int, n: int) -> NDArray:
+    def _one_class(self, rng: Generator, number: int, n: int) -> NDArray:
         turns, label = divmod(int(number), len(self.classes))
         first, end = np.searchsorted(self.classes.labels, [label, label + 1])
         picked = self.classes.images[first + _draw(rng, end - first, n)]
         return np.rot90(picked, turns, axes=(1, 2))
 
 
-def _draw(rng: np.random.Generator, n: int, count: int) -> NDArray:
+def _draw(rng: Generator, n: int, count: int) -> NDArray:
     """``count`` of ``n`` numbers, without repetition where that is possible."""
     return rng.choice(n, count, replace=count > n)
 
 
-def distort(images: NDArray, rng: np.random.Generator, *, strength: float = 1.0) -> NDArray:
+def distort(images: NDArray, rng: Generator, *, strength: float = 1.0) -> NDArray:
     """Each picture turned, sheared, scaled, moved and bent by random amounts.
 
     Args:

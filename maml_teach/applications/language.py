@@ -14,6 +14,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import load
@@ -149,7 +150,7 @@ class WhichLanguage:
         """Counts of all names of each language, in a list."""
         return [np.stack([counts(name) for name in some]) for some in self.names.values()]
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of tasks: ``x`` ``(n_tasks, n_ways * n_shots, N_BUCKETS)``, ``y`` its labels.
 
         ``n_shots`` and ``n_queries`` count samples per language; no name comes twice in a task.
@@ -167,11 +168,11 @@ class WhichLanguage:
         y = [np.tile(one, (n_tasks, 1)) for one in labels]
         return Task(parts[0], y[0], parts[1], y[1])
 
-    def samples_of(self, rng: np.random.Generator, languages: Iterable[int], n: int) -> NDArray:
+    def samples_of(self, rng: Generator, languages: Iterable[int], n: int) -> NDArray:
         """``n`` samples of each language in a list of numbers, ``(n_languages, n, N_BUCKETS)``."""
         return scaled([self._one_language(rng, number, n) for number in languages])
 
-    def _one_language(self, rng: np.random.Generator, number: int, n: int) -> NDArray:
+    def _one_language(self, rng: Generator, number: int, n: int) -> NDArray:
         """Counts of ``n`` samples of one language, ``(n, N_BUCKETS)``."""
         own, needed = self._counts[number], n * self.n_names
         if len(own) < needed:

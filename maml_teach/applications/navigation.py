@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from .. import lean, maml
@@ -42,7 +43,7 @@ class Goals:
 
     half_width: float = 0.5
 
-    def sample(self, rng: np.random.Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
+    def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """Goals with the noise of ``n_shots`` walks before and ``n_queries`` after adapting."""
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         goals = rng.uniform(-self.half_width, self.half_width, (n_tasks, 1, 2))
@@ -184,7 +185,7 @@ def joint_gradient(
 def updates(
     model: Model,
     theta: NDArray,
-    rng: np.random.Generator,
+    rng: Generator,
     goals: NDArray,
     n_walks: int,
     rates: Iterable[float],
