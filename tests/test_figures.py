@@ -98,7 +98,7 @@ def beyond():
                     yield name, trait, limit + way
 
 
-@pytest.mark.parametrize(("name", "trait", "value"), beyond())
+@pytest.mark.parametrize(("name", "trait", "value"), list(beyond()))
 def test_a_number_out_of_range_is_named(name, trait, value):
     with pytest.raises(ValueError, match=trait):
         make(name, **{trait: value})

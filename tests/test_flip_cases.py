@@ -31,7 +31,7 @@ def test_a_wrong_gradient_becomes_a_case():
 
 
 def test_right_lines_may_stand_in_a_function_that_is_called():
-    codes = "rule.update(theta_k, gradient, state, rate(alpha, k), k + 1)", LAST
+    codes = "rule.update(theta_k, g, state, rate(alpha, k), k + 1)", LAST
     arguments = (1, "no second order", codes, BOTH, PROBLEM)
     gradient_case(*arguments, right_lines_of=maml.inner_path, **INNER)
     with pytest.raises(ValueError, match="lines of maml_gradient"):
