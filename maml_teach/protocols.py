@@ -7,7 +7,7 @@ takes a ``model``, a ``family`` or a ``gradient``; ``mlp.MLP`` and ``tasks.Sinus
 HasLoss         all that ``maml_torch`` and ``family_torch`` need, by autograd; ``evaluate`` too
 HasGradient     all that an inner loop in NumPy needs
 Model           what ``maml`` and ``family`` need for derivatives of second order
-HasHead   the same with a last layer, for ANIL
+HasHead         the same with a last layer, for ANIL
 TorchModel      what makes ``maml_torch`` fast; ``mlp_torch.Differentiable`` has all but ``loss``
 ==============  ==================================================================================
 """

@@ -86,6 +86,34 @@ def test_a_module_imports_what_its_name_allows(module):
         assert not found & twins, "the two engines meet only in tests and chapters"
 
 
+PYTHON = [
+    path
+    for folder in ("maml_teach", "scripts", "benchmarks", "examples", "book/_ext")
+    for path in sorted((PACKAGE.parent / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize(
+    "path", PYTHON, ids=lambda path: path.relative_to(PACKAGE.parent).as_posix()
+)
+def test_private_names_stay_in_their_module(path):
+    """Neither ``from .maml import _name`` nor ``maml._name``."""
+    tree = ast.parse(path.read_text("utf-8"))
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = [alias.name for node in imported if node.module != "__future__" for alias in node.names]
+    assert not [name for name in names if name.startswith("_")]
+    modules = {alias.asname or alias.name for node in imported for alias in node.names}
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    assert not [
+        f"{node.value.id}.{node.attr}"
+        for node in used
+        if isinstance(node.value, ast.Name)
+        and node.value.id in modules & {module.split(".")[-1] for module in MODULES}
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+    ]
+
+
 def heavy_of(module):
     """The heavy libraries that a module may load."""
     if module.endswith("_torch"):
