@@ -136,9 +136,9 @@ def test_evaluation_reports_every_step_of_every_task():
     evaluation = evaluate(MODEL, theta, tasks, alpha=0.01, n_inner_steps=3)
     for k in range(4):
         theta_k = maml.adapt(MODEL, theta, tasks, alpha=0.01, n_inner_steps=k)
-        expected = model_loss = MODEL.loss(theta_k, tasks.x_query, tasks.y_query)
+        expected = MODEL.loss(theta_k, tasks.x_query, tasks.y_query)
         assert np.allclose(evaluation.losses[:, k], expected, rtol=1e-12)
-        assert evaluation.mean[k] == pytest.approx(model_loss.mean())
+        assert evaluation.mean[k] == pytest.approx(expected.mean())
         standard_error = np.std(expected, ddof=1) / np.sqrt(30)
         assert evaluation.half_width[k] == pytest.approx(1.96 * standard_error)
 

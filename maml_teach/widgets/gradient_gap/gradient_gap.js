@@ -1,6 +1,6 @@
 /**
  * Gradient gap: the directions of FOMAML and Reptile beside the exact meta-gradient, over the
- * inner rate and the number of inner steps. All numbers come from `gradient_gap.py`, as one grid
+ * inner rate and the number of inner steps. All numbers come from `__init__.py`, as one grid
  * of float32; nothing is computed here but means and ranges over batches.
  *
  * @typedef {{mean: number, low: number, high: number, all: number[]}} Spread over batches

@@ -1,6 +1,6 @@
 /**
  * Playground: one new sinusoid, a few points of it, and the same gradient descent from several
- * starts side by side. Constants and settings come from `playground.py`.
+ * starts side by side. Constants and settings come from `__init__.py`.
  */
 import { figure } from "../shared/lifecycle.js";
 import { gradient, loss, network, plus, predict, uniforms } from "../shared/maths.js";

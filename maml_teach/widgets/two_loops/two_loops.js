@@ -1,7 +1,7 @@
 /**
  * Two loops: a line's slope and intercept are learned for several tasks at once. The inner loop
  * walks from the shared theta into each task, the outer loop moves theta. Every loss is a
- * quadratic bowl, so contours and minima are exact. Tasks and settings come from `two_loops.py`.
+ * quadratic bowl, so contours and minima are exact. Tasks and settings come from `__init__.py`.
  */
 import { figure } from "../shared/lifecycle.js";
 import { angleBetween, fomamlGradient, innerPath, jointGradient, loss, mamlGradient } from "../shared/maths.js";
