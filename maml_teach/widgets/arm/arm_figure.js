@@ -1,6 +1,6 @@
 /**
  * Lift it: a two-link arm that follows a motion with a load in its hand, by the torques of a
- * network that has seen a second of it. Constants and settings come from `arm.py`.
+ * network that has seen a second of it. Constants and settings come from `__init__.py`.
  */
 import { circumstances, COMMAND, constants, elbowAndHand, expectedTorques, follow } from "./arm.js";
 import { measuredAlong, motionAt, newFollower, RATE, torques, trackingError } from "./arm.js";

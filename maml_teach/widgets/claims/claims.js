@@ -1,7 +1,7 @@
 /**
  * On trial: one slider, one picture of what it does to a single case, and beside it the curve that
  * was measured over many tasks and training seeds. Three claims share it; constants and the
- * measured curves come from `claims.py`.
+ * measured curves come from `__init__.py`.
  *
  * @typedef {{x: Float64Array, y: Float64Array}} Points
  * @typedef {{name: string, look: number, thin: boolean}} Series

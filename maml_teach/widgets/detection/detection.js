@@ -1,6 +1,6 @@
 /**
  * Find it: one to five scenes with a box around the same glyph, and a further scene in which the
- * network has to find it. It adapts in the page. Constants and settings come from `detection.py`.
+ * network has to find it. It adapts in the page. Constants and settings come from `__init__.py`.
  *
  * @typedef {{ink: Uint8Array, values: Float64Array, box: number[]}} Scene
  * @typedef {{boxes: number[][], overlaps: number[]}} Found what the network says of each scene

@@ -1,6 +1,6 @@
 /**
  * Draw it: five characters, one drawing each, and a sixth drawing to be recognised. The trained
- * network adapts to the five in the page. Constants and settings come from `drawing.py`.
+ * network adapts to the five in the page. Constants and settings come from `__init__.py`.
  */
 import { convNet, gradient, scores, softmax } from "../shared/conv.js";
 import { figure } from "../shared/lifecycle.js";

@@ -1,6 +1,6 @@
 /**
  * Drive it: a car on a winding road, steered by a network that has seen a second or two of its
- * motion. Constants and settings come from `driving.py`.
+ * motion. Constants and settings come from `__init__.py`.
  */
 import { advance, circumstances, DT, lateralError, learned, newDrive } from "./car.js";
 import { transitions, trueCar, WARM_UP } from "./car.js";

@@ -1,6 +1,6 @@
 /**
  * Family map: which pairs of inner and outer rate learn, stall or diverge, for each algorithm.
- * All numbers come from `family_map.py`, as one grid of float32; here they are only sorted.
+ * All numbers come from `__init__.py`, as one grid of float32; here they are only sorted.
  *
  * @typedef {"learns" | "stalls" | "diverges"} Verdict
  * @typedef {{curve: number[], last: number, verdict: Verdict}} Run one training

@@ -1,7 +1,7 @@
 /**
  * Flip a mistake: a board of switches, one per mistake; the line of code that changes, what was
  * measured with and without it, and what the check said. Everything was computed in Python and
- * comes from `flip.py`; here it is only drawn.
+ * comes from `__init__.py`; here it is only drawn.
  *
  * @typedef {{points: [number, number|null][], verdict: string, value: number}} Outcome
  * @typedef {{number: number, title: string, right_code: string, wrong_code: string,

@@ -1,6 +1,6 @@
 /**
  * Which language? Five languages with a few words each, and a text whose language is asked. The
- * network adapts to the words in the page. Constants and settings come from `language.py`.
+ * network adapts to the words in the page. Constants and settings come from `__init__.py`.
  *
  * @typedef {{title: string, samples: string[], asked: string[]}} Language
  */

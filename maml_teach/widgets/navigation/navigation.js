@@ -1,6 +1,6 @@
 /**
  * Reach it: a policy walks towards a goal that it is not told, learns from how far it stayed away,
- * and walks again. Constants and settings come from `navigation.py`.
+ * and walks again. Constants and settings come from `__init__.py`.
  */
 import { figure } from "../shared/lifecycle.js";
 import { network, uniforms } from "../shared/maths.js";
