@@ -322,7 +322,8 @@ def evaluate(
         tasks: A batch of at least two test tasks.
         alpha: Inner learning rate or learned rates, as in ``maml.adapt``.
         n_inner_steps: Number of steps to follow, at least 0.
-        adapt: ``maml.adapt``, ``maml_torch.adapt``, or one that takes the same arguments.
+        adapt: ``maml.adapt``, ``maml_torch.adapt``, or one that takes the same arguments. It is
+            called once for each step, so that a rule with a state, such as Adam, starts anew.
 
     Returns:
         An :class:`Evaluation`. A task that diverges has infinite losses from there on, and the

@@ -56,7 +56,8 @@ def arrays(tasks):
     return {field.name: getattr(tasks, field.name) for field in fields(tasks)}
 
 
-def test_the_families_are_found():
+def test_the_families_are_found_and_frozen():
+    assert all(one.__dataclass_params__.frozen for one in FAMILIES.values())
     assert {"Sinusoids", "Lines", "FewShotImages", "Goals"} < set(FAMILIES)
 
 

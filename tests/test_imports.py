@@ -86,6 +86,18 @@ def test_a_module_imports_what_its_name_allows(module):
         assert not found & twins, "the two engines meet only in tests and chapters"
 
 
+def meta_gradients(module):
+    """Names of a module's meta-gradients."""
+    tree = ast.parse(file_of(module).read_text("utf-8"))
+    found = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {name for name in found if name.endswith("_gradient")} - {"query_gradient"}
+
+
+@pytest.mark.parametrize("module", ["maml", "family"])
+def test_every_meta_gradient_has_its_twin(module):
+    assert meta_gradients(module) and meta_gradients(module) <= meta_gradients(f"{module}_torch")
+
+
 PYTHON = [
     path
     for folder in ("maml_teach", "scripts", "benchmarks", "examples", "book/_ext")
