@@ -7,6 +7,7 @@ built site.
 """
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -189,8 +190,15 @@ def measure_later(path):
     path.write_text(script.replace(MEASURE, NOT_NOW), "utf-8")
 
 
+def one_thread_each():
+    """Keep the chapters' small matrices on one thread: several only wait for each other."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
 def setup(app):
     """Connect the steps above to the events they belong to."""
+    one_thread_each()
     silence_thebe(app)
     app.connect("config-inited", use_own_templates)
     app.connect("doctree-read", place_figures)
