@@ -90,8 +90,8 @@ def test_an_unknown_setting_is_refused(name):
 
 def beyond():
     """Each end of the range of each numeric setting of each figure, and a value outside."""
-    for name in FOLDERS:
-        for trait, kind in CLASSES[name].class_traits(settable=True).items():
+    for name, cls in CLASSES.items():
+        for trait, kind in cls.class_traits(settable=True).items():
             for end, way in (("min", -1), ("max", 1)):
                 limit = getattr(kind, end, None)
                 if limit is not None and abs(limit) < float("inf"):

@@ -1,7 +1,8 @@
-"""Chapters: short cells, and names of the package that are taken from where they are defined."""
+"""Chapters: short cells, names taken from where they are defined, labels, no outputs."""
 
 import ast
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -79,3 +80,19 @@ def test_a_name_from_elsewhere_is_found():
     assert taken(wrong) == [("maml_teach.plotting", "markdown_table")]
     assert "LOOKS" in offered("maml_teach.plotting")
     assert "markdown_table" not in offered("maml_teach.plotting")
+
+
+def test_a_label_means_one_place():
+    """Two alike stop the build with an error that names neither."""
+    prose = "\n".join(path.read_text("utf-8") for path in CHAPTERS)
+    labels = re.findall(r":label: ([\w-]+)|\((eq-[\w-]+)\)\\n|\"\(([\w-]+)\)=\\n", prose)
+    names = [next(filter(None, found)) for found in labels]
+    assert len(names) > 50
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_is_stripped_and_stands_in_the_contents(path):
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    assert not [cell["id"] for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+    assert f"book/{path.stem}\n" in (ROOT / "_toc.yml").read_text("utf-8")

@@ -10,7 +10,9 @@ LOADER = TESTS.parent / "book" / "_static" / "loader.js"
 
 
 def example_figure():
-    spec = importlib.util.spec_from_file_location("one_step", EXAMPLE / "__init__.py")
+    spec = importlib.util.spec_from_file_location(
+        "maml_teach.widgets.one_step", EXAMPLE / "__init__.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.OneStep(alpha=0.2)

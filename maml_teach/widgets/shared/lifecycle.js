@@ -13,7 +13,7 @@ import { connect, element, oncePerFrame, statusLine } from "./ui.js";
 /**
  * A figure's default export.
  * @param {object} settings
- * @param {string} settings.name the figure's folder; its root has the class `mf-` and this name
+ * @param {string} settings.name the figure's folder; its root has the class `mf-` and this name with dashes
  * @param {string | ((state: State) => string)} settings.label what the figure is called
  * @param {string[] | ((state: State) => string[])} settings.traits those that the reader changes:
  *   a change draws the figure again, and Reset sets them back

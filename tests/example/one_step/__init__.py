@@ -4,8 +4,8 @@ from pathlib import Path
 
 import traitlets
 
-from maml_teach.widgets.base import Figure, settable
-from maml_teach.widgets.front_end import bundle, style
+from ..base import Figure, settable
+from ..front_end import bundle, style
 
 FIGURES = Path(__file__).parent.parent
 
