@@ -52,7 +52,7 @@ def pytest_generate_tests(metafunc):
 
 def pytest_collection_modifyitems(items):
     """Keep the tests of a page in one process, where they share what is open."""
-    for item in items:
+    for item in (each for each in items if Path(__file__).parent in each.path.parents):
         given = getattr(item, "callspec", None)
         page = given and (given.params.get("page_path") or given.params.get("figure_page"))
         item.add_marker(pytest.mark.xdist_group(page or item.module.__name__))
