@@ -155,7 +155,8 @@ class Visit:
             timeout=20_000,
         )
         self.page.evaluate("() => document.fonts.ready.then(() => true)")
-        self.page.evaluate("() => scrollTo(0, 0)")
+        # At once: a press on what still glides by would miss it.
+        self.page.evaluate("() => scrollTo({ top: 0, behavior: 'instant' })")
         self.page.wait_for_timeout(150)
         return self.page
 
