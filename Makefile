@@ -105,7 +105,8 @@ test: .venv/installed
 	@echo "Not run: the tests of the built site in Chromium. For them: make strict test-browser"
 
 test-browser: .venv/installed
-	$(BIN)/python -m pytest tests/browser -n $(BROWSERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/browser -n $(BROWSERS) --dist loadgroup --ignore=tests/browser/test_run_page.py $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/browser/test_run_page.py $(PYTEST_ARGS) # Python in a page wants the machine alone
 
 lint: .venv/installed
 	$(BIN)/ruff check .

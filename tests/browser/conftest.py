@@ -83,6 +83,12 @@ def browser(site):
         chromium.close()
 
 
+class Server(ThreadingHTTPServer):
+    """Takes all that a page asks for at once."""
+
+    request_queue_size = 128
+
+
 class QuietHandler(SimpleHTTPRequestHandler):
     """Serves files without a log line for each."""
 
@@ -94,7 +100,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def http_base(site):
     """Address of a local server on the site's folder."""
     handler = partial(QuietHandler, directory=str(site))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
