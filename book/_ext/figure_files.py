@@ -6,6 +6,7 @@ style is written here, at the end of every build, and no notebook runs.
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 from maml_teach.widgets.front_end import bundle, figures, style
@@ -27,8 +28,9 @@ def script(name):
     return f"mamlFigures.{name} = {json.dumps(code, ensure_ascii=False)};\n"
 
 
+@cache
 def scripts():
-    """The script of every figure, by name."""
+    """The script of every figure, by name; put together once a build, which is a process."""
     return {name: script(name) for name in figures()}
 
 
