@@ -132,14 +132,30 @@ def is_code(fault):
 
 
 def tests_that_name(file):
-    """Test files with the name of the module, its figure or one of its classes in them."""
+    """Test files that import the module or a class of it, or have its name in quotes."""
     figure = file.parts[:2] == ("maml_teach", "widgets") and len(file.parts) == 4
     own = file.parts[2] if figure else file.stem
     words = {own, file.stem} - {"__init__"} | set(re.findall(r"^class (\w+)", source(file), re.M))
-    named = re.compile(rf"\b({'|'.join(map(re.escape, sorted(words)))})\b")
-    found = [t for t in sorted((ROOT / "tests").glob("test_*.py")) if named.search(t.read_text())]
+    found = [test for test in (ROOT / "tests").glob("test_*.py") if words & names_in(test)]
+    mentions = re.compile(rf"\b({'|'.join(map(re.escape, words))})\b")
+    found.sort(key=lambda test: -len(mentions.findall(test.read_text("utf-8"))))  # likeliest first
     doctests = [file] if file.parts[0] == "maml_teach" and ">>>" in source(file) else []
-    return [str(test) for test in [*doctests, *(t.relative_to(ROOT) for t in found)]]
+    return [str(test) for test in [*doctests, *(test.relative_to(ROOT) for test in found)]]
+
+
+@cache
+def names_in(test):
+    """What a test file imports, and what stands in it in quotes."""
+    names = set()
+    for node in ast.walk(ast.parse(test.read_text("utf-8"))):
+        match node:
+            case ast.Import(names=aliases):
+                names |= {part for alias in aliases for part in alias.name.split(".")}
+            case ast.ImportFrom(module=module, names=aliases):
+                names |= {*module.split("."), *(alias.name for alias in aliases)}
+            case ast.Constant(value=str(text)):
+                names |= {text, Path(text[:99]).stem}
+    return names
 
 
 def copy_of_the_tree():
