@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .inputs import rate
 from .maml import adapt
 from .mlp import MLP
 from .protocols import Model
@@ -92,7 +93,7 @@ def accuracy_after(
     theta_k, shares = theta, []
     for k in range(max(steps) + 1):
         if k:
-            theta_k = adapt(model, theta_k, tasks, alpha=alpha)
+            theta_k = adapt(model, theta_k, tasks, alpha=rate(alpha, k - 1))
         best = model.predict(theta_k, tasks.x_query).argmax(axis=-1)
         shares.append((best == tasks.y_query).mean(axis=1))
     return np.array(shares)[list(steps)]

@@ -1,0 +1,57 @@
+"""Intervals and tables: every half width against a computation of its own."""
+
+import statistics
+from fractions import Fraction
+from math import comb, sqrt
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from maml_teach.reporting import STUDENT, band, markdown_table, over_seeds, with_intervals
+
+
+@pytest.mark.parametrize("n_seeds", STUDENT)
+def test_the_quantiles_are_those_of_student(n_seeds):
+    assert STUDENT[n_seeds] == round(stats.t.ppf(0.975, n_seeds - 1), 3)
+
+
+@pytest.mark.parametrize("n_seeds", STUDENT)
+def test_the_interval_over_seeds_by_hand(n_seeds):
+    values = np.random.default_rng(n_seeds).normal(size=(n_seeds, 2))
+    for column, half in zip(values.T, over_seeds(values), strict=True):
+        wanted = STUDENT[n_seeds] * statistics.stdev(column) / sqrt(n_seeds)
+        assert half == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("n_seeds", [0, 1, 11])
+def test_a_number_of_seeds_without_a_quantile_is_refused(n_seeds):
+    with pytest.raises(ValueError, match=f"values must be of 2 to 10 seeds, got {n_seeds}"):
+        over_seeds(np.zeros((n_seeds, 3)))
+
+
+VALUES = np.array([[1.0, 2.0, 4.0, 9.0], [3.0, 2.5, 6.0, 8.0], [2.0, 2.0, 2.0, 2.5]])
+
+
+def test_the_two_half_widths_are_over_tasks_and_over_seeds():
+    by_task, by_seed = VALUES.mean(axis=0).tolist(), VALUES.mean(axis=1).tolist()
+    over_tasks = 1.96 * statistics.stdev(by_task) / sqrt(4)
+    seeds = STUDENT[3] * statistics.stdev(by_seed) / sqrt(3)
+    wanted = f"{statistics.mean(by_seed):.4f} ± {over_tasks:.4f} ± {seeds:.4f}"
+    assert with_intervals(VALUES, digits=4) == wanted
+    one_seed = f"4.00 ± {1.96 * statistics.stdev(VALUES[0].tolist()) / 2:.2f}"
+    assert with_intervals(VALUES[:1]) == one_seed
+
+
+def test_the_band_is_the_mean_and_its_interval_at_each_place():
+    places = np.stack([VALUES, 10 - VALUES], axis=-1)
+    mean, low, high = band(places)
+    halves = over_seeds(VALUES.mean(axis=1))
+    assert mean == pytest.approx([VALUES.mean(), 10 - VALUES.mean()], rel=1e-12)
+    assert mean - low == pytest.approx([halves, halves], rel=1e-12)
+    assert high - mean == pytest.approx([halves, halves], rel=1e-12)
+
+
+def test_a_table_has_a_cell_for_each_entry():
+    table = markdown_table(["a", "b"], [[1, "x"], ["---", Fraction(1, comb(4, 2))]])
+    assert table.splitlines() == ["| a | b |", "|---|---|", "| 1 | x |", "|---| 1/6 |"]
