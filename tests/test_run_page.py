@@ -1,30 +1,19 @@
 """Run this page: which chapters can, what their scripts hold, and the Python side of it, here."""
 
 import base64
-import importlib
 import io
 import json
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from extension import EXTENSION, imported
 
 ROOT = Path(__file__).parents[1]
-EXTENSION = ROOT / "book" / "_ext"
 CHAPTERS = {path.stem: path for path in (ROOT / "book").glob("*.ipynb")}
 
 
-def imported(name, folder):
-    """A module of a folder that is not a package, with what stands beside it."""
-    sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(folder))
-
-
-run_page = imported("run_page", EXTENSION)
+run_page = imported("run_page")
 pyodide_files = imported("pyodide_files", ROOT / "scripts")
 cell_runner = imported("cell_runner", EXTENSION / "in_page")
 page_markdown = imported("page_markdown", EXTENSION / "in_page")

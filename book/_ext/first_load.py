@@ -19,12 +19,10 @@ STATE = re.compile(
 
 def style_text(path, static):
     """A style sheet with its imports in place and its addresses relative to ``static``."""
-    css = path.read_text("utf-8")
-    css = IMPORT.sub(lambda m: style_text((path.parent / m[1]).resolve(), static), css)
-    folder = path.parent.relative_to(static).as_posix()
-    if folder == ".":
-        return css
-    return ADDRESS.sub(lambda m: f"url({folder}/{m[1]})", css)
+    css, folder = path.read_text("utf-8"), path.parent.relative_to(static).as_posix()
+    if folder != ".":
+        css = ADDRESS.sub(lambda m: f"url({folder}/{m[1]})", css)
+    return IMPORT.sub(lambda m: style_text((path.parent / m[1]).resolve(), static), css)
 
 
 def digest(text):

@@ -23,7 +23,9 @@ MENDED = [
     # Boxes that may scroll; reading.js takes the ones that do not out of the way of the Tab key.
     (re.compile(r"<pre>"), '<pre tabindex="0">'),
     (
-        re.compile(r'(class="(?:katex-display|pst-scrollable-table-container)")'),
+        re.compile(
+            r'(class="(?:katex-display|pst-scrollable-table-container)")(?! tabindex)'
+        ),
         r'\1 tabindex="0"',
     ),
     # A column whose head is an equation has no name but its formula.
