@@ -110,3 +110,12 @@ def test_the_probe_is_fitted_at_even_points_and_judged_at_odd_ones():
     residual = np.array([11.0 - 0, 5.0 - 4, 19.0 - 2])
     wanted = 1 - np.mean(residual**2) / np.var([0.0, 4.0, 2.0])
     assert measures.probe(features, curve) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_row_of_the_gap_is_whole_or_nothing():
+    """Targets so large that the loss alone is beyond float32."""
+    huge = Task(TASKS.x_support, TASKS.y_support, TASKS.x_query, 1e20 * TASKS.y_query)
+    gaps = measures.gradient_gap(MODEL, THETA, huge, alpha=1e-3, n_inner_steps=2)
+    assert np.isnan(gaps).all()
+    gaps = measures.gradient_gap(MODEL, THETA, TASKS, alpha=1e-3, n_inner_steps=2)
+    assert np.isfinite(gaps).all()

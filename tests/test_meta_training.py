@@ -133,8 +133,13 @@ def test_a_bad_setting_is_named(field):
 
 
 def test_the_bar_shows_the_mean_of_the_last_hundred_losses(capsys):
-    gradient, _ = answers(*[(float(k), 0.0) for k in range(1, 201)])
-    config = MetaConfig(n_tasks=1, n_shots=1, n_queries=1, n_meta_steps=200)
+    gradient, _ = answers(*[(float(k), 0.0) for k in range(1, 301)])
+    config = MetaConfig(n_tasks=1, n_shots=1, n_queries=1, n_meta_steps=300)
     rng = np.random.default_rng(0)
     meta_train(MODEL, START, Sinusoids(), config, rng=rng, gradient=gradient)
-    assert "loss 150.500" in capsys.readouterr().err
+    assert "loss 250.500" in capsys.readouterr().err
+
+
+def test_no_bar_is_shown_where_none_is_wanted(capsys):
+    train(answers((1.0, 0.0))[0])
+    assert capsys.readouterr().err == ""

@@ -11,6 +11,10 @@ from scipy import stats
 from maml_teach.reporting import STUDENT, band, markdown_table, over_seeds, with_intervals
 
 
+def test_two_to_ten_seeds_have_a_quantile():
+    assert list(STUDENT) == list(range(2, 11))
+
+
 @pytest.mark.parametrize("n_seeds", STUDENT)
 def test_the_quantiles_are_those_of_student(n_seeds):
     assert STUDENT[n_seeds] == round(stats.t.ppf(0.975, n_seeds - 1), 3)
@@ -41,6 +45,7 @@ def test_the_two_half_widths_are_over_tasks_and_over_seeds():
     assert with_intervals(VALUES, digits=4) == wanted
     one_seed = f"4.00 ± {1.96 * statistics.stdev(VALUES[0].tolist()) / 2:.2f}"
     assert with_intervals(VALUES[:1]) == one_seed
+    assert with_intervals(VALUES[:2]).count("±") == 2
 
 
 def test_the_band_is_the_mean_and_its_interval_at_each_place():

@@ -19,6 +19,10 @@ def test_functions_take_turns_and_each_has_its_own_seconds():
     assert np.array_equal(took, [[2, 30], [4, 50], [6, 70]])
 
 
+def test_one_round_is_enough():
+    assert seconds([int, str], n_rounds=1).shape == (1, 2)
+
+
 @pytest.mark.parametrize("n_rounds", [0, -1])
 def test_no_round_is_refused(n_rounds):
     with pytest.raises(ValueError, match=f"n_rounds must be at least 1, got {n_rounds}"):
