@@ -42,7 +42,7 @@ def test_the_example_moves_speaks_and_resets(browser, tmp_path):
     page.goto((tmp_path / "page.html").as_uri())
     page.locator(".figure-mount[data-ready]").wait_for()
     spoken, arrow = page.get_by_role("status"), page.locator(".mf-after")
-    assert spoken.inner_text() == "One step with α = 0.20 leads from 1.50 to 0.30."  # noqa: RUF001
+    assert spoken.inner_text() == "One step with α = 0.20 leads from 1.50 to 0.30."
     before = arrow.get_attribute("d")
     page.get_by_role("slider").press("ArrowRight")
     spoken.get_by_text("to 0.24.").wait_for()
