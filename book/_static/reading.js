@@ -106,6 +106,7 @@
   const askForLetters = () => {
     for (const [selector, face] of Object.entries(letters))
       if (document.querySelector(selector)) document.fonts.load(face);
+    document.documentElement.dataset.letters = "asked";
   };
   addEventListener("load", () => setTimeout(askForLetters, 1000));
 

@@ -8,6 +8,7 @@ import gzip
 import os
 import shutil
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -163,8 +164,24 @@ class Visit:
         self.page.evaluate("() => document.fonts.ready.then(() => true)")
         # At once: a press on what still glides by would miss it.
         self.page.evaluate("() => scrollTo({ top: 0, behavior: 'instant' })")
-        self.page.wait_for_timeout(150)
+        self.frames(2)
         return self.page
+
+    def until(self, question, seconds=10):
+        """Ask until the answer is true, ``seconds`` at most, and return the last answer."""
+        end = time.monotonic() + seconds
+        while not (answer := question()) and time.monotonic() < end:
+            self.page.wait_for_timeout(20)
+        return answer
+
+    def frames(self, n):
+        """Let the page draw so many frames: time enough for what should not happen to happen."""
+        self.page.evaluate(
+            """(n) => new Promise((done) => {
+              const next = () => (n-- > 0 ? requestAnimationFrame(next) : done());
+              next(); })""",
+            n,
+        )
 
     def attribute(self, node, name, value):
         """Wait, ten seconds at most, until a node has an attribute of this value."""

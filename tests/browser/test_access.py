@@ -9,12 +9,14 @@ WIDTHS, SCHEMES = (1280, 360), ("light", "dark")
 RUN = """(rules) => axe.run({ runOnly: rules, resultTypes: ['violations'] }).then(
   (found) => found.violations)"""
 
+FADED = "() => document.getAnimations().every((each) => each.playState !== 'running')"
+
 
 def axe_violations(page, colours):
     """What axe finds on an open page in a colour scheme."""
     page.emulate_media(color_scheme=colours)
     page.wait_for_selector(f"html[data-theme={colours}]")
-    page.wait_for_timeout(300)  # colours fade
+    page.wait_for_function(FADED)
     return [
         f"{colours}: {violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
         for violation in page.evaluate(RUN, RULES)

@@ -1,5 +1,7 @@
 """Draw it by mouse, finger and keyboard; Drive it sends the cars off. From a file, network cut."""
 
+from operator import ne
+
 DRAW, DRIVE = "book/images.html", "book/driving.html"
 # A canvas that is read often warns, so a copy is read.
 INK = """(canvas) => {
@@ -88,11 +90,10 @@ def test_the_cars_drive_and_stop(visit):
     figure.get_by_role("status").get_by_text("with the true physics").wait_for()
     parked = car_places(figure)
     figure.get_by_role("button", name="▶ Drive").click()
-    seen.page.wait_for_timeout(600)
+    assert seen.until(lambda: all(map(ne, car_places(figure), parked)))
     figure.get_by_role("button", name="Pause").click()
     under_way = car_places(figure)
-    assert all(now != before for now, before in zip(under_way, parked, strict=True))
-    seen.page.wait_for_timeout(300)
+    seen.frames(30)
     assert car_places(figure) == under_way
     figure.get_by_role("button", name="Reset").click()
     for car, place in zip(figure.locator(".mf-car").all(), parked, strict=True):

@@ -17,6 +17,13 @@ ROW = """(first) => [...document.querySelectorAll('article table tr')]
   .find((row) => row[0] === first)"""
 
 
+def sentence(one, words):
+    """The figure's sentence, once it has these words in it."""
+    status = one.get_by_role("status")
+    status.filter(has_text=words).wait_for()
+    return status.inner_text()
+
+
 def mean(cell):
     return float(cell.split(" ±")[0])
 
@@ -27,9 +34,7 @@ def test_frequency_and_table_agree(visit, frequency):
     one = figure(page, "related tasks")
     one.get_by_role("spinbutton").fill(frequency)
     row = page.evaluate(ROW, frequency)
-    page.wait_for_timeout(700)
-    said = one.get_by_role("status").inner_text()
-    assert f"frequency {float(frequency):.2f}" in said
+    said = sentence(one, f"frequency {float(frequency):.2f}")
     for name, cell in zip(("MAML", "pretrained", "random start"), row[1:], strict=False):
         number = float(said.split(f"{name} ")[1].split(",")[0])
         assert number == pytest.approx(mean(cell), abs=0.006)
@@ -39,8 +44,7 @@ def test_variance_and_table_agree(visit):
     page = visit("file").open(PAGE)
     one = figure(page, "variance")
     one.get_by_role("spinbutton").fill("0.05")
-    page.wait_for_timeout(700)
-    said = one.get_by_role("status").inner_text()
+    said = sentence(one, "α = 0.05")
     for name, row in (
         ("a random start", page.evaluate(ROW, "random")),
         ("the MAML start", page.evaluate(ROW, "MAML")),
@@ -55,9 +59,7 @@ def test_another_wave_and_reset(visit):
     curve = one.locator(".mf-truth")
     first = curve.get_attribute("d")
     one.get_by_role("button", name="Another wave").click()
-    seen.page.wait_for_timeout(100)
-    assert curve.get_attribute("d") != first
+    assert seen.until(lambda: curve.get_attribute("d") != first)
     one.get_by_role("button", name="Reset").click()
-    seen.page.wait_for_timeout(100)
-    assert curve.get_attribute("d") == first
+    seen.attribute(curve, "d", first)
     assert seen.troubles == []

@@ -68,8 +68,7 @@ def test_scenes_glyphs_and_examples_change(visit):
     example = figure.locator(".mf-examples canvas").first
     before = example.evaluate(shown)
     figure.get_by_role("button", name="Another glyph").click()
-    seen.page.wait_for_timeout(500)
-    assert example.evaluate(shown) != before
+    assert seen.until(lambda: example.evaluate(shown) != before)
     set_number(figure, "examples K, as a number", 1)
     status.get_by_text("1 example,").wait_for(timeout=20_000)
     assert figure.locator(".mf-unused").count() == 4

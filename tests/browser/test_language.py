@@ -30,12 +30,10 @@ def test_typed_words_are_placed_as_they_are_typed(visit):
     says("the network says Polish")
     field.press("End")
     field.type(" ogórek")
-    seen.page.wait_for_timeout(700)
-    assert bars(figure) != first
+    assert seen.until(lambda: bars(figure) != first)
     figure.get_by_role("button", name="Reset").click()
     says("It is ")
-    seen.page.wait_for_timeout(700)
-    assert (bars(figure), field.input_value()) == (first, example)
+    assert seen.until(lambda: (bars(figure), field.input_value()) == (first, example))
     assert seen.troubles == []
 
 

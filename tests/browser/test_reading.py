@@ -18,7 +18,8 @@ def test_each_page_says_where_it_stands(visit, site):
 
 
 def test_a_card_explains_a_symbol(visit):
-    page = visit("file").open("book/algorithm.html")
+    seen = visit("file")
+    page = seen.open("book/algorithm.html")
     link = page.locator("a.symbol[data-symbol=symbol-theta_prime]")
     card = page.locator("#symbol-card")
     assert not card.is_visible()
@@ -29,7 +30,7 @@ def test_a_card_explains_a_symbol(visit):
     assert not card.is_visible()
     link.hover()
     card.hover()  # the way to the card must not close it
-    page.wait_for_timeout(400)
+    seen.frames(30)
     assert card.is_visible()
     link.click()
     page.wait_for_url("**/notation.html#symbol-theta_prime")
@@ -38,10 +39,11 @@ def test_a_card_explains_a_symbol(visit):
 
 @pytest.mark.parametrize("symbol", ["a.symbol", "span.symbol"])
 def test_a_card_stays_after_a_tap(visit, symbol):
-    page = visit("file", width=360, has_touch=True).open("book/algorithm.html")
+    seen = visit("file", width=360, has_touch=True)
+    page = seen.open("book/algorithm.html")
     card = page.locator("#symbol-card")
     page.locator(f"p {symbol}").first.tap()
-    page.wait_for_timeout(400)
+    seen.frames(30)
     assert card.is_visible()
     page.locator(".book-place").tap()
     assert not card.is_visible()
@@ -98,9 +100,11 @@ def test_nothing_fades_in_on_paper(visit):
 @pytest.mark.parametrize("name", ["concepts", "derivation", "mistakes"])
 def test_all_letters_are_loaded_before_printing(visit, name):
     """Fonts that only skipped parts use are missing on paper if nobody has scrolled there."""
-    page = visit("file").open(f"book/{name}.html")
-    page.wait_for_timeout(5000)
+    seen = visit("file")
+    page = seen.open(f"book/{name}.html")
     loaded = "() => [...document.fonts].filter((f) => f.status === 'loaded').length"
+    seen.until(lambda: page.evaluate("() => 'letters' in document.documentElement.dataset"))
+    page.evaluate("() => document.fonts.ready.then(() => true)")
     before = page.evaluate(loaded)
     page.add_style_tag(content="section { content-visibility: visible !important }")
     page.evaluate("() => document.body.offsetHeight && document.fonts.ready.then(() => true)")

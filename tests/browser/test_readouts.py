@@ -141,7 +141,9 @@ def test_the_readout_is_what_the_package_computes(visit, name):
             else:
                 choose(figure, controls.get(trait), value)
         wanted = function(**settings)
-        said = settled(seen, figure, wanted)
+        status = figure.get_by_role("status").first
+        seen.until(lambda status=status, wanted=wanted: agrees(status.text_content(), wanted))
+        said = status.text_content()  # it may have waited for a pause
         assert agrees(said, wanted), f"{settings}: {said}\n{[f'{float(w):.4g}' for w in wanted]}"
     assert seen.troubles == []
 
@@ -152,13 +154,3 @@ def train(figure, n_meta_steps):
         figure.get_by_role("button", name="One step").click()
         status = figure.get_by_role("status")
         status.filter(has_text=re.compile(rf" {k} meta-steps: .* {k} meta-steps: ")).wait_for()
-
-
-def settled(seen, figure, wanted):
-    """The sentence, once it agrees: it may wait for a pause. After some seconds as it is."""
-    for _ in range(100):
-        said = figure.get_by_role("status").first.text_content()
-        if agrees(said, wanted):
-            break
-        seen.page.wait_for_timeout(100)
-    return said

@@ -47,10 +47,10 @@ def test_it_trains_pauses_and_goes_back(visit):
     assert SPEEDS.search(figure.locator(".mf-wide .mf-mse").inner_text())
     figure.get_by_role("button", name="Pause").click()
     figure.get_by_role("status").get_by_text("Paused.").wait_for()
-    seen.page.wait_for_timeout(500)  # a step under way may still arrive
+    seen.frames(30)  # a step under way may still arrive
     before = n_meta_steps(figure), curve_lengths(figure)
     assert min(before[0]) > 30
-    seen.page.wait_for_timeout(700)
+    seen.frames(40)
     assert (n_meta_steps(figure), curve_lengths(figure)) == before
     figure.get_by_role("button", name="Restart").click()
     figure.get_by_role("status").get_by_text("Press Start.").wait_for()
