@@ -43,7 +43,46 @@ def cell(kind, source, **more):
     return {"cell_type": kind, "source": source, "metadata": {}, "id": name} | own | more
 
 
-def chapter():
+def notebook(cells, widgets):
+    python = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": python, "widgets": widgets}
+    return json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+
+
+def written(source, cells, widgets):
+    """The sources of the site in a folder."""
+    from PIL import Image
+
+    (source / "book").mkdir()
+    texts = {"first.md": "# First\n\nWords.", "notation.md": NOTATION}
+    texts["chapter.ipynb"] = notebook(cells, widgets)
+    for name, text in texts.items():
+        (source / "book" / name).write_text(text, "utf-8")
+    Image.new("1", (30, 20)).save(source / "book" / "picture.png")
+    (source / "_toc.yml").write_text(CONTENTS, "utf-8")
+    return source
+
+
+def built(source, **options):
+    """The folder of the built site, and the exit code of the build."""
+    given = {"latex_individualpages": False, "external_toc_path": str(source / "_toc.yml")}
+    settings, _ = get_final_config(user_yaml=ROOT / "_config.yml", sourcedir=ROOT, cli_config=given)
+    elsewhere = {"bibtex_bibfiles": [], "html_logo": "", "html_favicon": "", "html_static_path": []}
+    settings |= elsewhere | {"nb_execution_mode": "off", "exclude_patterns": []} | options
+    out = source / "_build" / "html"
+    with docutils_namespace():
+        # Warnings are errors, as in the strict build.
+        app = Sphinx(
+            *(source, None, out, source / "_build" / ".doctrees", "html", settings),
+            **{"status": None, "warningiserror": True, "keep_going": True},
+        )
+        app.build()
+    return out, app.statuscode
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Folder of the built site."""
     view = {"output_type": "display_data", "metadata": {}}
     view["data"] = {VIEW: {"model_id": "m1", "version_major": 2, "version_minor": 0}}
     cells = [
@@ -52,34 +91,18 @@ def chapter():
         cell("code", "1", outputs=[view]),
     ]
     state = {"version_major": 2, "version_minor": 0, "state": {"m1": {"state": FIGURE}}}
-    python = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": python, "widgets": {STATE: state}}
-    return json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """Folder of the built site."""
-    from PIL import Image
-
-    source = tmp_path_factory.mktemp("small")
-    (source / "book").mkdir()
-    texts = {"first.md": "# First\n\nWords.", "notation.md": NOTATION, "chapter.ipynb": chapter()}
-    for name, text in texts.items():
-        (source / "book" / name).write_text(text, "utf-8")
-    Image.new("1", (30, 20)).save(source / "book" / "picture.png")
-    (source / "_toc.yml").write_text(CONTENTS, "utf-8")
-    given = {"latex_individualpages": False, "external_toc_path": str(source / "_toc.yml")}
-    settings, _ = get_final_config(user_yaml=ROOT / "_config.yml", sourcedir=ROOT, cli_config=given)
-    elsewhere = {"bibtex_bibfiles": [], "html_logo": "", "html_favicon": "", "html_static_path": []}
-    settings |= elsewhere | {"nb_execution_mode": "off", "exclude_patterns": []}
-    out = source / "_build" / "html"
-    with docutils_namespace():
-        app = Sphinx(
-            source, None, out, source / "_build" / ".doctrees", "html", settings, status=None
-        )
-        app.build()
+    source = written(tmp_path_factory.mktemp("small"), cells, {STATE: state})
+    out, code = built(source)
+    assert code == 0
     return out
+
+
+@pytest.mark.parametrize(("claim", "code"), [("1 < 2", 0), ("2 < 1", 1)])
+def test_a_claim_that_fails_stops_the_strict_build(claim, code, tmp_path):
+    """So the chapters need not run a second time where that build runs them."""
+    cells = [cell("markdown", TEXT), cell("code", f"assert {claim}")]
+    source = written(tmp_path, cells, {})
+    assert built(source, nb_execution_mode="force", nb_execution_timeout=60)[1] == code
 
 
 def page(site, name="chapter"):
