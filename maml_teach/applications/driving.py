@@ -188,7 +188,8 @@ def learned(model: Model, theta: NDArray) -> Plan:
 def road(rng: Generator, cars: Cars, n_steps: int, *, share: float = 0.55) -> NDArray:
     """Curvature ``(n_cars, n_steps)`` in 1/m of winding roads that the grip allows.
 
-    At the sharpest bend the car needs ``share`` of the grip it has.
+    At the sharpest bend the car needs ``share`` of the grip it has, or less: no bend is sharper
+    than 0.012 1/m.
     """
     phase = rng.uniform(0, 2 * np.pi, (len(cars), 3, 1))
     hertz = np.array([[0.06], [0.11], [0.19]]) * rng.uniform(0.85, 1.15, (len(cars), 3, 1))
