@@ -168,7 +168,7 @@ class Lines:
     """Straight lines ``y = slope * x + intercept``, each seen through a window of its own.
 
     With ``MLP((1, 1))`` as the model, ``theta`` is ``(slope, intercept)``: a plane that can be
-    drawn. Every loss is a quadratic bowl, steep where a task's window of inputs is wide.
+    drawn. Every loss is a quadratic bowl, steep where the inputs of a task are far from 0.
 
     Args:
         slope: Range of slopes.

@@ -94,6 +94,16 @@ def test_cells_keep_place_source_and_tags():
     assert all(cell["tags"] == ["remove-cell"] for cell in cells)
 
 
+def test_what_nobody_sees_asserts_nothing_to_a_reader_who_edits():
+    source = "for x in (1, 2):\n    y = x\n    assert y > 2\nelse:\n    assert y\nassert False"
+    hidden, seen = (
+        run_page.chapter(notebook(source, tags=tags))["cells"][0]["source"]
+        for tags in (["remove-cell"], ["hide-input"])
+    )
+    assert hidden == "for x in (1, 2):\n    y = x\n    pass\nelse:\n    pass\npass"
+    assert seen == source
+
+
 def test_figures_are_left_out():
     figure = "from maml_teach.widgets import Training\nTraining()"
     cells = run_page.chapter(notebook(figure, "1"))["cells"]
