@@ -1,7 +1,5 @@
 """Scenes and boxes, template matching, the detector, and the JavaScript of Find it."""
 
-import json
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,6 @@ from maml_teach.applications.detection import CANVAS, Scenes
 from maml_teach.applications.images import SIZE, ImageClasses, glyphs
 from maml_teach.widgets import FindIt
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
 DATA = Path(data.__file__).parent / "detection.npz"
 
 
@@ -152,7 +149,6 @@ def test_template_matching_finds_its_own_crop_and_a_larger_one():
         assert detection.iou(found, box) > 0.99
     twice = detection.resized(pictures[0], *(2 * side for side in pictures[0].shape))
     assert detection.iou(detection.best_match([twice], x[:1], (0.5, 1.0))[0], boxes[0]) > 0.9
-    assert detection.mean_picture(pictures).ndim == 2
 
 
 def test_bytes_keep_the_scenes():
@@ -308,19 +304,3 @@ def test_javascript_finds_what_pytorch_finds():
     (found,) = run_node("detection", [("overlapsByStep", given)])
     assert np.abs(np.array(found) - overlaps).max() < 1e-5
     assert (np.array(overlaps)[3] > 0.5).any()
-
-
-def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch, capsys):
-    target = tmp_path / "detection.npz"
-    arguments = ["train", "--quick", "--folder", str(tmp_path), "--target", str(target)]
-    monkeypatch.setattr("sys.argv", arguments)
-    script = runpy.run_path(str(SCRIPTS / "train_detection.py"), run_name="__main__")
-    with np.load(target) as made, np.load(DATA) as shipped:
-        config = script["CONFIG"]
-        assert json.loads(str(shipped["config"])) == config
-        assert set(made) == set(shipped)
-        assert np.array_equal(made["scenes"], shipped["scenes"])
-        n_seeds, n_tasks = len(config["seeds"]), config["test"]["n_tasks"]
-        assert shipped["maml, 5"].shape == (n_seeds, n_tasks)
-        assert shipped["by step, 5"].shape == (n_seeds, config["most_steps"] + 1, n_tasks)
-    assert DATA.stat().st_size < 300_000

@@ -1,16 +1,13 @@
 """The car, its drives and its controller, and their JavaScript."""
 
-import json
-import runpy
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from node import assert_all_close
 from test_javascript import flat
 
-from maml_teach import data, maml
+from maml_teach import maml
 from maml_teach.applications import driving
 from maml_teach.applications.driving import MODEL, Drives
 from maml_teach.applications.steering import (
@@ -21,9 +18,6 @@ from maml_teach.applications.steering import (
     steer_along,
 )
 from maml_teach.widgets import DriveIt
-
-SCRIPTS = Path(__file__).parent.parent / "scripts"
-DATA = Path(data.__file__).parent / "driving.npz"
 
 
 def one_car(seed=0):
@@ -147,17 +141,3 @@ def test_javascript_measures_and_drives_like_numpy():
     wanted = [np.append(x, y), known, guessed, lateral_error(known)]
     assert np.abs(guessed).max() > 10 * np.abs(known).max()
     assert_all_close("driving", cases, wanted)
-
-
-def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch, capsys):
-    target = tmp_path / "driving.npz"
-    arguments = ["train", "--quick", "--folder", str(tmp_path), "--target", str(target)]
-    monkeypatch.setattr("sys.argv", arguments)
-    script = runpy.run_path(str(SCRIPTS / "train_driving.py"), run_name="__main__")
-    with np.load(target) as made, np.load(DATA) as shipped:
-        assert json.loads(str(shipped["config"])) == script["CONFIG"]
-        kinds = {name.partition(",")[0] for name in made}
-        assert kinds == {name.partition(",")[0] for name in shipped}
-        assert shipped["maml"].shape == made["maml"].shape
-        n_seeds, n_cars = len(script["CONFIG"]["seeds"]), script["CONFIG"]["test"]["n_cars"]
-        assert shipped["maml, 20"].shape == (n_seeds, n_cars)

@@ -1,23 +1,21 @@
 """Few-shot images: data, episodes, the network, and the JavaScript of Draw it."""
 
 import base64
-import json
-import runpy
+import unicodedata
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.ft2font import FT2Font
 from node import assert_all_close, run_node
 from PIL import Image
 
-from maml_teach import data, maml_torch
+from maml_teach import maml_torch
 from maml_teach.applications import images, images_torch
 from maml_teach.applications.images import SIZE, FewShotImages, ImageClasses
 from maml_teach.widgets import DrawIt
-
-SCRIPTS = Path(__file__).parent.parent / "scripts"
-DATA = Path(data.__file__).parent / "images.npz"
 
 
 def few_classes(n_classes=6, n_each=4, seed=0):
@@ -37,6 +35,55 @@ def test_glyphs_keep_whole_scripts_for_testing():
     assert train.images.min() >= 0 and train.images.max() <= 1
     with pytest.raises(ValueError, match="split must be"):
         images.glyphs("all")
+
+
+SCRIPTS_OF = {
+    "train": {"LATIN", "GREEK", "CYRILLIC", "CANADIAN", "LISU", "OLD", "COPTIC", "DIGIT"},
+    "test": {"ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "TIFINAGH", "NKO", "LAO"},
+}
+
+
+@pytest.mark.parametrize("split", SCRIPTS_OF)
+def test_glyphs_are_letters_and_digits_of_their_scripts(split):
+    names = images.glyphs(split).names
+    called = [unicodedata.name(c) for c in names]
+    assert {name.split()[0] for name in called} == SCRIPTS_OF[split]
+    assert not [name for name in called if " WITH " in name]
+    assert {unicodedata.category(c) for c in names} <= {"Lu", "Ll", "Lo", "Nd"}
+    assert not [c for c in names if unicodedata.normalize("NFKD", c) != c]
+    assert list(names) == sorted(names)
+
+
+def test_no_two_glyphs_look_alike():
+    """The first picture of each class is of the first face."""
+    parts = [images.glyphs(split) for split in SCRIPTS_OF]
+    first = [part.images[np.searchsorted(part.labels, range(len(part)))] for part in parts]
+    flat = np.concatenate(first).reshape(-1, SIZE * SIZE).astype(float)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    alike = np.sort((flat @ flat.T - np.eye(len(flat))).ravel())
+    assert 0.92 < alike[-1] <= 0.93
+
+
+@pytest.mark.parametrize("character", "Lg7\u0416\u03a8\u05e9\u0531")
+def test_a_glyph_is_drawn_as_matplotlib_draws_it(character):
+    """Upright, in each face that has it, its longer side 22 pixels and in the middle."""
+    split = "train" if character < "\u0530" else "test"
+    classes = images.glyphs(split)
+    own = classes.images[classes.labels == classes.names.index(character)]
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    fonts = [FT2Font(str(folder / f"{face}.ttf")) for face in images.FACES]
+    fonts = [font for font in fonts if ord(character) in font.get_charmap()]
+    assert len(own) == len(fonts) > 2
+    for picture, font in zip(own, fonts, strict=True):
+        font.set_size(112, 72)
+        font.set_text(character)
+        font.draw_glyphs_to_bitmap()
+        drawn = Image.fromarray(np.asarray(font.get_image()))
+        wanted = images.fit(drawn.crop(drawn.getbbox()))
+        assert np.corrcoef(wanted.ravel(), picture.ravel())[0, 1] > 0.98
+        rows, columns = np.nonzero(picture > 0.02)
+        spans = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert 22 <= max(spans) <= 24 and abs(rows.min() + rows.max() - 27) <= 1
 
 
 def test_a_font_without_the_characters_is_refused(monkeypatch):
@@ -214,20 +261,3 @@ def test_draw_it_sends_what_it_is_given_and_refuses_the_rest():
     ):
         with pytest.raises(ValueError, match=message):
             DrawIt(*wrong)
-
-
-def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch, capsys):
-    target = tmp_path / "images.npz"
-    arguments = ["train", "--quick", "--folder", str(tmp_path), "--target", str(target)]
-    monkeypatch.setattr("sys.argv", arguments)
-    script = runpy.run_path(str(SCRIPTS / "train_images.py"), run_name="__main__")
-    with np.load(target) as made, np.load(DATA) as shipped:
-        assert json.loads(str(shipped["config"])) == script["CONFIG"]
-        assert set(made) == set(shipped)
-        assert np.array_equal(made["examples"], shipped["examples"])
-        config = script["CONFIG"]
-        assert shipped["maml 5w1s glyphs"].shape == (
-            len(config["seeds"]),
-            config["test"]["n_tasks"],
-        )
-    assert DATA.stat().st_size < 300_000

@@ -1,7 +1,6 @@
 """Names, n-grams and episodes of the language chapter, and their JavaScript."""
 
 import json
-import runpy
 import unicodedata
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from maml_teach.applications.language import MODEL, N_BUCKETS, WhichLanguage, sh
 from maml_teach.widgets import WhichLanguageIsThis
 from maml_teach.widgets.language import SETS
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
 DATA = Path(data.__file__).parent / "language.npz"
 TEXTS = [
     "Itävallansaksa, sveitsin WIR-frangi (100)",
@@ -197,23 +195,6 @@ def test_no_shipped_language_is_a_variant_of_another():
         assert max(len(own & other) / len(own) for other in others) < 2 * language.TOO_ALIKE
     # The figure shows each test language once.
     assert sorted(locale for one in SETS for locale in one) == sorted(parts[2])
-
-
-def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("babel")
-    pytest.importorskip("torch")
-    target = tmp_path / "language.npz"
-    arguments = ["train", "--quick", "--folder", str(tmp_path), "--target", str(target)]
-    monkeypatch.setattr("sys.argv", arguments)
-    script = runpy.run_path(str(SCRIPTS / "train_language.py"), run_name="__main__")
-    with np.load(target) as made, np.load(DATA) as shipped:
-        assert json.loads(str(shipped["config"])) == script["CONFIG"]
-        assert set(made) == set(shipped)
-        assert made["maml"].shape == shipped["maml"].shape == (MODEL.n_params,)
-        config = script["CONFIG"]
-        n_seeds, n_tasks = len(config["seeds"]), config["test"]["n_tasks"]
-        assert shipped["maml, 1"].shape == (n_seeds, n_tasks)
-        assert shipped["fewer"].shape == (n_seeds, len(config["n_train_languages"]) + 1, 2, n_tasks)
 
 
 def test_the_figure_adapts_at_the_rate_of_the_training():

@@ -1,9 +1,6 @@
 """The arm and the walks: their physics, their gradients, and their JavaScript."""
 
-import json
-import runpy
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +8,7 @@ import torch
 from node import assert_all_close, run_node
 from test_javascript import flat
 
-from maml_teach import data, lean, maml
+from maml_teach import lean, maml
 from maml_teach.applications import arm, navigation
 from maml_teach.applications.arm import Swings
 from maml_teach.applications.navigation import Goals
@@ -20,8 +17,6 @@ from maml_teach.mlp import MLP
 from maml_teach.tasks import Task
 from maml_teach.widgets import LiftIt, ReachIt
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
-DATA = Path(data.__file__).parent / "robot.npz"
 SMALL = MLP((2, 5, 2), activation="tanh", objective="weighted_mse")
 
 
@@ -358,22 +353,3 @@ def test_work_in_slices_gives_way_to_newer_work():
     assert 0 < seen["first"] < 10 and seen["second"] == seen["first"] and seen["third"] == 20
     assert seen["done"][0] is False and seen["done"].count(True) == 1 and seen["done"][-1]
     assert len(seen["done"]) >= 4
-
-
-def test_the_script_runs_and_made_the_shipped_file(tmp_path, monkeypatch, capsys):
-    target = tmp_path / "robot.npz"
-    arguments = ["train", "--quick", "--folder", str(tmp_path), "--target", str(target)]
-    monkeypatch.setattr("sys.argv", arguments)
-    script = runpy.run_path(str(SCRIPTS / "train_robot.py"), run_name="__main__")
-    with np.load(target) as made, np.load(DATA) as shipped:
-        assert json.loads(str(shipped["config"])) == script["CONFIG"]
-        kinds = {name.partition(",")[0] for name in made}
-        assert kinds == {name.partition(",")[0] for name in shipped}
-        for name, model in (("arm maml", arm.MODEL), ("policy joint", navigation.MODEL)):
-            assert shipped[name].shape == made[name].shape == (model.n_params,)
-        config = script["CONFIG"]["arm"]
-        assert shipped["arm maml, heavy 20"].shape == (
-            len(config["seeds"]),
-            config["test"]["n_arms"],
-        )
-    assert DATA.stat().st_size < 300_000

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..inputs import rate
 from ..maml_torch import FromModule, Rates, adapt, as_tensors, from_module
 from ..tasks import Task, check_batch
 
@@ -106,7 +107,7 @@ def correct_after(
         model: A wrapped network.
         theta: The start, ``(n_params,)``.
         tasks: Test tasks.
-        alpha: Inner rate.
+        alpha: Inner rate, or rates as ``adapt`` takes them.
         steps: After how many inner steps to look, in increasing order.
 
     Returns:
@@ -118,7 +119,8 @@ def correct_after(
         one, theta_k, k = tasks.select(slice(t, t + 1)), theta, 0
         counts.append([])
         for n in steps:
-            theta_k = adapt(model, theta_k, one, alpha=alpha, n_inner_steps=n - k)[0]
+            for step in range(k, n):
+                theta_k = adapt(model, theta_k, one, alpha=rate(alpha, step))[0]
             k = n
             with torch.no_grad():
                 right = model.predict(theta_k, one.x_query[0]).argmax(dim=1) == one.y_query[0]
