@@ -1,5 +1,6 @@
 import * as arm from "../../maml_teach/widgets/arm/arm.js";
-import { answer, floats, network, plain } from "./harness.mjs";
+import * as figure from "../../maml_teach/widgets/arm/arm_figure.js";
+import { answer, finished, floats, network, plain, state } from "./harness.mjs";
 
 function measured(robot, motion, times, noise) {
   const { x, y } = arm.measuredAlong(arm.constants(robot), motion, times, noise);
@@ -26,10 +27,29 @@ function followedWhenLearned(robot, motion, n, net, theta) {
   return followed(robot, moments, arm.expectedTorques(net, theta, moments));
 }
 
+const followedWhenForced = (robot, motion, torques) => followed(robot, momentsOf(motion, torques.length), torques);
+
 const errorWhenLearned = (robot, motion, n, net, theta) =>
   arm.trackingError(followedWhenLearned(robot, motion, n, net, theta), momentsOf(motion, n));
 
+/** What three arms do with the settings of a figure, after inner steps at a rate. */
+function performed(traits, net, theta, alpha, nInnerSteps) {
+  const view = figure.prepare(traits);
+  finished(figure.perform(view, net, { theta, alpha }, nInnerSteps));
+  return { finite: view.finite, reached: view.followers.map(({ reached }) => reached), x: view.data.x, y: view.data.y };
+}
+
 answer({
+  circumstances: arm.circumstances,
+  acceleration: arm.acceleration,
+  elbowAndHand: arm.elbowAndHand,
+  trackingError: arm.trackingError,
+  armOf: [figure.armOf, state],
+  performed: [performed, state, network, floats, plain, plain],
+  angleOff: figure.angleOff,
+  angleAxis: figure.angleAxis,
+  describe: [figure.describe, state, plain],
+  followedWhenForced,
   measured,
   followedWhenKnown,
   followedWhenLearned: [followedWhenLearned, plain, plain, plain, network, floats],

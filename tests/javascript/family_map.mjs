@@ -1,5 +1,5 @@
 import * as map from "../../maml_teach/widgets/family_map/family_map.js";
-import { answer, plain, sent } from "./harness.mjs";
+import { answer, plain, sent, state } from "./harness.mjs";
 
 /** What the page makes of a grid. Curves are text, for JSON has neither infinity nor NaN. */
 function reading(numbers, shape, reference, indices) {
@@ -12,9 +12,14 @@ function reading(numbers, shape, reference, indices) {
   };
 }
 
+const numbersOf = (texts) => texts.map(Number);
+
 answer({
   reading: [reading, sent, plain, plain, plain],
+  readSource: [map.readSource, state],
   shadeOf: map.shadeOf,
-  trace: map.trace,
-  story: map.story,
+  trace: [map.trace, numbersOf, plain],
+  story: [map.story, numbersOf, plain, plain],
+  inCell: map.inCell,
+  logTicks: map.logTicks,
 });

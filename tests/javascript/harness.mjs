@@ -43,11 +43,24 @@ export const network = ({ sizes, activation }) => maths.network(sizes, activatio
 export const task = (sets) => Object.fromEntries(Object.entries(sets).map(([name, set]) => [name, floats(set)]));
 export const tasks = (all) => all.map(task);
 
-/** Float32 numbers as anywidget hands them over: a view that starts somewhere in its memory. */
-export function sent(base64) {
+/** Bytes as anywidget hands them over: a view that starts somewhere in its memory. */
+export function bytes(base64) {
   const memory = Buffer.concat([Buffer.alloc(20), Buffer.from(base64, "base64")]);
-  return ui.floats(new DataView(memory.buffer, memory.byteOffset + 20, memory.length - 20));
+  return new DataView(memory.buffer, memory.byteOffset + 20, memory.length - 20);
 }
+
+export const sent = (base64) => ui.floats(bytes(base64));
+
+/** Traits, with bytes as base64, as the state that a figure reads. */
+export const state = (traits) => ({
+  get: (name) => (traits[name]?.base64 === undefined ? traits[name] : bytes(traits[name].base64)),
+});
+
+/** A stream of the given numbers. */
+export const stream = (numbers) => () => {
+  if (!numbers.length) throw new Error("the stream is at its end");
+  return numbers.shift();
+};
 
 /** What a generator returns, whatever it yields on the way. */
 export function finished(work) {

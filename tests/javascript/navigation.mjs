@@ -1,5 +1,6 @@
 import * as walker from "../../maml_teach/widgets/navigation/walker.js";
-import { answer, finished, floats, network, plain, rows } from "./harness.mjs";
+import * as figure from "../../maml_teach/widgets/navigation/navigation.js";
+import { answer, finished, floats, network, plain, rows, state } from "./harness.mjs";
 
 function walked(net, theta, noise, goal) {
   const walks = walker.newWalks();
@@ -18,7 +19,19 @@ const returnOf = (...given) => walker.meanReturn(walked(...given));
 const afterUpdate = (net, theta, noise, goal, alpha) =>
   finished(walker.updated(net, theta, walked(net, theta, noise, goal), alpha));
 
+/** Walks before and after each update of a figure's settings. */
+function learned(traits, net, theta) {
+  const rounds = [];
+  finished(figure.learn(rounds, net, theta, figure.allNoise(traits.get("seed")), figure.settingsOf(traits)));
+  const middles = rounds.map(figure.middleOf);
+  return rounds.map((walks, k) => ({ ...walks, middle: middles[k], path: figure.pathOf(walks, 1) }));
+}
+
 answer({
+  allNoise: figure.allNoise,
+  learned: [learned, state, network, floats],
+  returnAxis: figure.returnAxis,
+  describe: figure.describe,
   walksOf: [walksOf, network, floats, rows, floats],
   advantagesOf: [advantagesOf, network, floats, rows, floats],
   returnOf: [returnOf, network, floats, rows, floats],

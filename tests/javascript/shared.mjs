@@ -1,9 +1,10 @@
 import * as conv from "../../maml_teach/widgets/shared/conv.js";
+import { film } from "../../maml_teach/widgets/shared/film.js";
 import * as maths from "../../maml_teach/widgets/shared/maths.js";
 import * as quadratic from "../../maml_teach/widgets/shared/quadratic.js";
 import { inSlices } from "../../maml_teach/widgets/shared/slices.js";
 import * as ui from "../../maml_teach/widgets/shared/ui.js";
-import { answer, floats, network, plain, task, tasks } from "./harness.mjs";
+import { answer, floats, network, plain, sent, task, tasks } from "./harness.mjs";
 
 function firstUniforms(seed, count) {
   const next = maths.uniforms(seed);
@@ -53,6 +54,33 @@ function slicedWork() {
   return seen;
 }
 
+/** A film told what to do: after each act its picture, its button, whether it runs, and redraws. */
+function filmed(reel, acts) {
+  let [tick, redraws, wait] = [null, 0, 0];
+  globalThis.window = { setInterval: (run, milliseconds) => ([tick, wait] = [run, milliseconds]) && 1 };
+  globalThis.clearInterval = () => (tick = null);
+  const play = { textContent: "" };
+  const made = { ...film(play, reel, () => redraws++), tick: () => tick() };
+  return acts.map((act) => {
+    made[act]();
+    return [made.at(), play.textContent, tick && wait, redraws];
+  });
+}
+
+/** A convolution and its way back: what comes out, the weights' gradient, the pictures' gradient. */
+function convolution(layer, theta, images, n, received) {
+  const there = conv.convolved(layer, theta, images, n);
+  const grad = new Float64Array(theta.length);
+  return { z: there.z, below: conv.convolvedBack(there, received, n, grad), grad };
+}
+
+/** start + A @ B, A seen through strides and B from some place on. */
+function product(start, a, b, first, rows, inner, columns) {
+  return maths.addProduct(start, 0, { ...a, data: floats(a.data) }, b, first, rows, inner, columns);
+}
+
+const made = (coefficients) => quadratic.quadratic((point) => quadratic.quadraticValue(coefficients, point));
+
 answer({
   predict: [maths.predict, network, floats, floats],
   loss: [maths.loss, network, floats, floats, floats],
@@ -71,6 +99,9 @@ answer({
   uniforms: firstUniforms,
   sampleWithoutReplacement: maths.sampleWithoutReplacement,
 
+  product: [product, floats, plain, floats, plain, plain, plain, plain],
+
+  quadratic: made,
   metaQuadratic: [metaQuadratic, network, tasks, plain],
   quadraticValue: quadratic.quadraticValue,
   quadraticMinimum: quadratic.quadraticMinimum,
@@ -81,10 +112,21 @@ answer({
   convScores: [conv.scores, conv.convNet, floats, floats],
   convGradient: [conv.gradient, conv.convNet, floats, floats, plain],
 
+  softmax: [conv.softmax, floats, plain],
+  convolution: [convolution, plain, floats, floats, plain, floats],
+  nParams: (nWays, channels) => conv.convNet(nWays, channels).nParams,
+
+  floats: [plain, sent],
+  format: ui.format,
+  formatLoss: (text) => ui.formatLoss(Number(text)),
+  toPosition: ui.toPosition,
+  shortPower: ui.shortPower,
+  decades: ui.decades,
   readNumber: ui.readNumber,
   fromPosition: ui.fromPosition,
   nearest: ui.nearest,
   spread: ui.spread,
 
   slicedWork,
+  filmed,
 });

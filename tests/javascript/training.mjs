@@ -1,5 +1,6 @@
 import * as training from "../../maml_teach/widgets/training/training.js";
-import { answer, plain, tasks } from "./harness.mjs";
+import { uniforms } from "../../maml_teach/widgets/shared/maths.js";
+import { answer, floats, plain, stream, task, tasks } from "./harness.mjs";
 
 function curveOf(losses) {
   const curve = training.newCurve();
@@ -7,8 +8,48 @@ function curveOf(losses) {
   return curve;
 }
 
+/** A task from given uniforms, its curve at some x, and how many uniforms it left. */
+function sampledTask(numbers, x) {
+  const { curve, ...points } = training.sampleTask(stream(numbers));
+  return { ...points, curve: x.map(curve), left: numbers.length };
+}
+
+const withCurve = ({ amplitude, phase, ...points }) => ({
+  ...task(points),
+  curve: (x) => amplitude * Math.sin(x - phase),
+});
+
+/** Outer steps one after the other, on a batch each. */
+function metaSteps(run, batches, settings) {
+  return batches.map((batch) => {
+    const done = training.metaStep(run, tasks(batch), settings);
+    run = done.run;
+    return done;
+  });
+}
+
+/** What a worker reports that is told these commands one after the other. */
+function served(commands) {
+  const reports = [];
+  const scope = { postMessage: (report) => reports.push(report) };
+  training.serve(scope);
+  for (const data of commands) scope.onmessage({ data });
+  return reports;
+}
+
 answer({
   firstTheta: training.firstTheta,
-  metaStep: [training.metaStep, plain, tasks, plain],
+  newRun: training.newRun,
+  sampledTask,
+  sampledBatch: (seed) => training.sampleBatch(uniforms(seed)),
+  heldOutTask: training.heldOutTask,
+  metaSteps,
+  served,
+  grid: () => training.GRID,
+  fitOf: [training.fitOf, floats, plain, withCurve],
   curveOf,
+  stepsAxis: training.stepsAxis,
+  lossAxis: training.lossAxis,
+  smoothedSpeed: training.smoothedSpeed,
+  inWords: training.inWords,
 });

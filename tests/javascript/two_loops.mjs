@@ -1,4 +1,13 @@
-import { ellipse, inInnerLoop } from "../../maml_teach/widgets/two_loops/two_loops.js";
-import { answer } from "./harness.mjs";
+import * as loops from "../../maml_teach/widgets/two_loops/two_loops.js";
+import { answer, plain, state } from "./harness.mjs";
 
-answer({ ellipse, inInnerLoop });
+const computed = (traits) => loops.compute(traits, loops.readTasks(traits));
+
+answer({
+  ellipse: loops.ellipse,
+  inInnerLoop: loops.inInnerLoop,
+  compute: [computed, state],
+  ownOptima: [(traits) => loops.readTasks(traits).map(loops.ownOptimum), state],
+  contourRises: [loops.contourRises, plain, plain],
+  runAxes: loops.runAxes,
+});

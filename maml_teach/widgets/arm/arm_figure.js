@@ -31,13 +31,13 @@ const MOVERS = [
 ];
 
 /** The arm of the sliders; all that has no slider is in the middle of its range. */
-const armOf = (state) => ({
+export const armOf = (state) => ({
   ...{ upper: 0.55, lower: 0.45, upper_mass: 2, lower_mass: 1.25, payload: state.get("payload") },
   ...{ viscous: 1.5 * state.get("friction"), dry: state.get("friction") },
 });
 
 /** Everything that follows from the settings before anything moves. */
-function prepare(state) {
+export function prepare(state) {
   const arm = armOf(state);
   const nData = Math.round(state.get("seconds") * RATE);
   const { test, wanted, noise } = circumstances(state.get("seed"), MAX_DATA);
@@ -49,7 +49,7 @@ function prepare(state) {
 }
 
 /** Adapts, then moves the three arms; yields often, so that the page can repaint in between. */
-function* perform(view, net, { theta, alpha }, nInnerSteps) {
+export function* perform(view, net, { theta, alpha }, nInnerSteps) {
   let thetaPrime = theta;
   for (let k = 0; k < nInnerSteps; k++) {
     thetaPrime = plus(thetaPrime, -alpha, gradient(net, thetaPrime, view.data.x, view.data.y));
@@ -168,15 +168,15 @@ class AnglePanel {
   }
 }
 
-const angleOff = (q, wanted) => (180 / Math.PI) * Math.hypot(q[0] - wanted[0], q[1] - wanted[1]);
+export const angleOff = (q, wanted) => (180 / Math.PI) * Math.hypot(q[0] - wanted[0], q[1] - wanted[1]);
 
 /** Round numbers in degrees that hold every angle. */
-function angleAxis(most) {
+export function angleAxis(most) {
   const top = [4, 8, 20, 40, 80, 200].find((limit) => most <= limit) ?? 400;
   return { min: 0, max: top, ticks: [0, top / 4, top / 2, (3 * top) / 4, top] };
 }
 
-function describe(state, { followers, moments, finite }) {
+export function describe(state, { followers, moments, finite }) {
   const payload = state.get("payload");
   const range = payload > HEAVIEST_TRAINED ? "heavier than in training" : "as in training";
   const load = `Payload ${format(payload, 1)} kg (${range}), friction ${format(state.get("friction"))}`;

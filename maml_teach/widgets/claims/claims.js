@@ -15,6 +15,8 @@ const N_SHOTS = 10;
 const GRID = Float64Array.from({ length: 201 }, (_, k) => -5 + k / 20);
 const wide = (width) => Math.max(190, Math.min(260, Math.round(width * 0.62)));
 
+const counted = (n) => `${n} inner step${n === 1 ? "" : "s"}`;
+
 /** What differs between the claims: the slider, both plots, and the sentence. */
 const TRIALS = {
   "related tasks": {
@@ -29,7 +31,7 @@ const TRIALS = {
     support: [-5, 0],
     measured: { x: { min: 0, max: 100, ticks: [0, 20, 40, 60, 80, 100], label: "inner steps" } },
     live: (parent, redraw) => new WavePanel(parent, ["as usual", "with the shift"], redraw),
-    single: (state) => `After ${state.get("n_inner_steps")} inner steps on points left of zero`,
+    single: (state) => `After ${counted(state.get("n_inner_steps"))} on points left of zero`,
   },
   variance: {
     range: { trait: "alpha", label: "inner rate α", min: 0.001, max: 0.05, step: 0.001, log: true, digits: 4 },
@@ -40,7 +42,7 @@ const TRIALS = {
   },
 };
 
-const trialOf = (state) => TRIALS[state.get("claim")];
+export const trialOf = (state) => TRIALS[state.get("claim")];
 const labelOf = (state) => `On trial: ${state.get("claim")}`;
 const traitsOf = (state) => [trialOf(state).range.trait, "seed"];
 
@@ -81,6 +83,16 @@ export const stretch = (alpha, curvature) => Math.abs(1 - alpha * curvature);
 export function shareAbove(sorted, limit) {
   const first = sorted.findIndex((value) => value > limit);
   return first < 0 ? 0 : (sorted.length - first) / sorted.length;
+}
+
+/** The value in the middle, or at another share, of sorted values. */
+export const quantile = (sorted, share) => sorted[Math.round(share * (sorted.length - 1))];
+
+/** Curvatures from end to end of the axis, with the one whose factor is 0: the curve bends there. */
+export function placesOfFactor(alpha, { min, max }) {
+  const bend = Math.min(max, Math.max(min, 1 / alpha));
+  const steps = Array.from({ length: 161 }, (_, k) => min * (max / min) ** (k / 160));
+  return [...steps, bend].sort((p, q) => p - q);
 }
 
 const pairs = (y) => Array.from(GRID, (x, k) => [x, y[k]]);
@@ -159,17 +171,15 @@ class FactorPanel {
     this.zone.setAttribute("d", `${this.plot.line([[beyond, 0], [beyond, 4], [max, 4], [max, 0]])}Z`);
     this.level.setAttribute("d", this.plot.line([[min, 1], [max, 1]]));
     const at = (value) => [value, stretch(alpha, value)];
-    const bend = Math.min(max, Math.max(min, 1 / alpha));
-    const steps = Array.from({ length: 161 }, (_, k) => min * (max / min) ** (k / 160));
-    this.line.setAttribute("d", this.plot.line([...steps, bend].sort((p, q) => p - q).map(at)));
+    this.line.setAttribute("d", this.plot.line(placesOfFactor(alpha, this.plot.x).map(at)));
     curvatures.forEach((sorted, n) => this.mark(this.marks[n], sorted, at, n));
   }
 
   mark({ bar, dot }, sorted, at, n) {
-    const quantile = (share) => sorted[Math.round(share * (sorted.length - 1))];
+    const [low, middle, high] = [0.05, 0.5, 0.95].map((share) => quantile(sorted, share));
     const y = 3.6 - 0.35 * n;
-    bar.setAttribute("d", this.plot.line([[quantile(0.05), y], [quantile(0.95), y]]));
-    dot.setAttribute("cx", this.plot.px(quantile(0.5)));
+    bar.setAttribute("d", this.plot.line([[low, y], [high, y]]));
+    dot.setAttribute("cx", this.plot.px(middle));
     dot.setAttribute("cy", this.plot.py(y));
   }
 
@@ -219,7 +229,7 @@ class MeasuredPanel {
   }
 }
 
-function measuredOptions(state, { trial, curves }) {
+export function measuredOptions(state, { trial, curves }) {
   const all = curves.flatMap(({ low, high }) => [...low, ...high]).filter((value) => value > 0);
   const [low, high] = [Math.max(0.001, Math.min(...all)), Math.min(100, Math.max(...all))];
   const fine = high < 50 * low ? [0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5] : [];
@@ -234,7 +244,7 @@ function measuredOptions(state, { trial, curves }) {
 }
 
 /** Everything Python sent, unpacked. */
-function readSource(state) {
+export function readSource(state) {
   const trial = trialOf(state);
   const [net, xs] = [network(state.get("sizes"), "relu"), state.get("places")];
   const numbers = Array.from(floats(state.get("curves")));
@@ -260,7 +270,7 @@ function legend(parent, series) {
   }
 }
 
-function describe(state, source, live) {
+export function describe(state, source, live) {
   const { xs, series, curves, trial, range } = source;
   const x = state.get(range.trait);
   const values = curves.map(({ mean }, n) => `${series[n].name} ${formatLoss(between(xs, mean, x))}`);

@@ -32,7 +32,7 @@ const LOOKS = [
  * All scenes of all tasks, from the bytes and numbers that Python sent.
  * @returns {Scene[][]}
  */
-function tasksOf(state) {
+export function tasksOf(state) {
   const sent = state.get("scenes");
   const bytes = new Uint8Array(sent.buffer, sent.byteOffset, sent.byteLength);
   const [boxes, each] = [state.get("boxes"), MOST_SHOTS + QUERIES];
@@ -78,6 +78,9 @@ export function* adapting(net, theta, examples, queries, alpha, found) {
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/** A box, centre, width and height, as SVG has it. @param {number[]} box */
+export const rectOf = ([cx, cy, w, h]) => ({ x: cx - w / 2, y: cy - h / 2, width: w, height: h });
+
 /** A scene with boxes on it: pixels in a canvas, boxes in an SVG of the same size. */
 class SceneView {
   constructor(parent, looks, label) {
@@ -104,9 +107,7 @@ class SceneView {
       for (const rect of rects) {
         rect.setAttribute("visibility", boxes[k] ? "visible" : "hidden");
         if (!boxes[k]) continue;
-        const [cx, cy, w, h] = boxes[k];
-        const corner = { x: cx - w / 2, y: cy - h / 2, width: w, height: h };
-        for (const [name, value] of Object.entries(corner)) rect.setAttribute(name, String(value));
+        for (const [name, value] of Object.entries(rectOf(boxes[k]))) rect.setAttribute(name, String(value));
       }
     });
   }
@@ -188,7 +189,7 @@ class CurvePanel {
 const counted = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
 /** The read-out: how well the box lies, in this scene and in all four. */
-function describe(nShots, nSteps, number, first, now) {
+export function describe(nShots, nSteps, number, first, now) {
   const [before, after] = [first.overlaps[number], now.overlaps[number]];
   const verdict = after > FOUND ? "found" : "not found";
   const all = `Mean over the four new scenes: ${format(mean(now.overlaps))}, before adapting ${format(mean(first.overlaps))}.`;
@@ -207,7 +208,7 @@ function legend(parent) {
 }
 
 /** Makes the search for a task and K once: what has been found so far, and the work that is left. */
-function searches(state, tasks) {
+export function searches(state, tasks) {
   const [net, theta] = [finder(), Float64Array.from(floats(state.get("theta")))];
   /** @type {Map<string, {found: Found[], work: Generator}>} */
   const kept = new Map();

@@ -57,7 +57,7 @@ function upwards(net, theta, scene) {
 export const mapsOf = (net, theta, scene) => upwards(net, theta, scene).at(-1).x;
 
 /** The cell in which the middle of a box lies. */
-function cellOf([cx, cy]) {
+export function cellOf([cx, cy]) {
   const [column, row] = [cx, cy].map((v) => Math.max(0, Math.min(GRID - 1, Math.floor(v / CELL))));
   return row * GRID + column;
 }
@@ -65,7 +65,7 @@ function cellOf([cx, cy]) {
 const middleOf = (cell) => [(cell % GRID) + 0.5, Math.floor(cell / GRID) + 0.5];
 
 /** A box as the network says it at a cell. */
-function coded([cx, cy, w, h], cell) {
+export function coded([cx, cy, w, h], cell) {
   const [x, y] = middleOf(cell);
   return [cx / CELL - x, cy / CELL - y, Math.log(w / USUAL), Math.log(h / USUAL)];
 }

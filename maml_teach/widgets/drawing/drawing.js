@@ -46,7 +46,7 @@ export function stroke(ink, from, to) {
 }
 
 /** First and last row and column with ink, or null if there is none. */
-function bounds(ink) {
+export function bounds(ink) {
   const [columns, rows] = [[], []];
   ink.forEach((wet, k) => {
     if (wet > 25) {
@@ -60,7 +60,7 @@ function bounds(ink) {
 }
 
 /** Ink between pixels, bilinearly; 0 outside. */
-function inkAt(ink, x, y) {
+export function inkAt(ink, x, y) {
   const [left, top] = [Math.floor(x - 0.5), Math.floor(y - 0.5)];
   const [u, v] = [x - 0.5 - left, y - 0.5 - top];
   const at = (column, row) =>
@@ -101,10 +101,10 @@ export function innerStep(net, theta, five, alpha) {
   return plus(theta, -alpha, gradient(net, theta, joined(five), [0, 1, 2, 3, 4]));
 }
 
-const bytesOf = (view) => new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+export const bytesOf = (view) => new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 
 /** The six drawings now: the reader's, or the examples of the chosen set. */
-function inksOf(state) {
+export function inksOf(state) {
   const [text, all] = [state.get("drawings"), bytesOf(state.get("examples"))];
   const nSets = all.length / (6 * AREA);
   const own = text && Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -113,7 +113,19 @@ function inksOf(state) {
   return Array.from({ length: 6 }, (_, k) => block.slice(k * AREA, (k + 1) * AREA));
 }
 
-const asText = (inks) => btoa(inks.map((ink) => String.fromCharCode(...ink)).join(""));
+export const asText = (inks) => btoa(inks.map((ink) => String.fromCharCode(...ink)).join(""));
+
+/** Where on the sheet, in its pixels, a pointer is, from the box that the sheet takes up on the page. */
+export const pixelUnder = ({ clientX, clientY }, { left, top, width, height }) => [
+  ((clientX - left) / width) * SIDE,
+  ((clientY - top) / height) * SIDE,
+];
+
+/** Where the pen is after a key; it stays on the sheet. */
+export function moved([x, y], [dx, dy], far) {
+  const inside = (value) => Math.max(1, Math.min(SIDE - 1, value));
+  return [inside(x + dx * far), inside(y + dy * far)];
+}
 
 /** A field to draw in. `onStroke(ink)` is called after each stroke, `isExample()` before the first. */
 class DrawingField {
@@ -149,8 +161,7 @@ class DrawingField {
   }
 
   at(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE];
+    return pixelUnder(event, this.canvas.getBoundingClientRect());
   }
 
   followPointer() {
@@ -200,10 +211,9 @@ class DrawingField {
     this.onStroke(this.ink);
   }
 
-  movePen([dx, dy], far) {
-    const inside = (value) => Math.max(1, Math.min(SIDE - 1, value));
+  movePen(way, far) {
     const { x, y, down } = this.pen;
-    [this.pen.x, this.pen.y] = [inside(x + dx * far), inside(y + dy * far)];
+    [this.pen.x, this.pen.y] = moved([x, y], way, far);
     if (down) stroke(this.ink, [x, y], [this.pen.x, this.pen.y]);
     this.paint();
     if (down) this.onStroke(this.ink);
@@ -249,13 +259,13 @@ class Chances {
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
 /** What to do about the first field that is empty. */
-const missingIn = (k) =>
+export const missingIn = (k) =>
   k < WAYS
     ? `Character ${k + 1} is missing: draw one in its field.`
     : "The last field is empty: draw one of the five characters again in it.";
 
 /** The read-out: what the network says. */
-function describe(state, { before, after, pixels, truth }) {
+export function describe(state, { before, after, pixels, truth }) {
   const loop = `${plural(state.get("n_inner_steps"), "inner step")} at α = ${format(state.get("alpha"))}`;
   if (!after.every(Number.isFinite)) return `The inner loop diverged within ${loop}: α is too large.`;
   const best = after.indexOf(Math.max(...after));
@@ -310,14 +320,14 @@ class Adapter {
 }
 
 /** Whether field k still shows what the book brought along. */
-function sameAsExample(state, k) {
+export function sameAsExample(state, k) {
   const [all, from] = [bytesOf(state.get("examples")), state.get("seed")];
   const start = ((from % (all.length / (6 * AREA))) * 6 + k) * AREA;
   return inksOf(state)[k].every((wet, n) => wet === all[start + n]);
 }
 
 /** Which character the sixth drawing is, as long as all six are examples; else null. */
-function truthOf(state) {
+export function truthOf(state) {
   const truths = state.get("truths");
   return state.get("drawings") ? null : truths[state.get("seed") % truths.length];
 }

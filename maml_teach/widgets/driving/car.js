@@ -72,7 +72,7 @@ export const trueCar = (car) => (points) =>
   points.map(([slip, yaw, steer]) => step(car, [slip, yaw], steer));
 
 /** `plan` is about `A state + b steer + c` at [slip, yaw, steer]: rows [a0, a1, b, c]. */
-function linearised(plan, at) {
+export function linearised(plan, at) {
   const moved = (sign) => MOVES.map((move) => at.map((value, k) => value + sign * move[k]));
   const ends = plan([...moved(1), ...moved(-1), at]);
   return [0, 1].map((i) => {
@@ -82,7 +82,7 @@ function linearised(plan, at) {
 }
 
 /** The gains on [offset, heading, slip, yaw, steer, 1] that give the best change of steering. */
-function bestResponse(rows, speed, curvature, from) {
+export function bestResponse(rows, speed, curvature, from) {
   const [[slipRow, yawRow], f, g] = [rows, new Float64Array(36), new Float64Array(6)];
   for (let j = 0; j < 4; j++) [f[14 + j], f[20 + j]] = [slipRow[j], yawRow[j]];
   [g[2], g[3], g[4], f[28], f[35]] = [slipRow[2], yawRow[2], 1, 1, 1];

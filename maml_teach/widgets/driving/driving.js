@@ -30,13 +30,13 @@ const DRIVERS = [
 ];
 
 /** The car of the sliders; all that has no slider is in the middle of its range. */
-const carOf = (state) => ({
+export const carOf = (state) => ({
   ...{ mass: 1700, inertia: 1.5, front: 85e3, rear: 95e3, gain: 1, speed: 17 },
   ...{ grip: state.get("grip"), wind: state.get("wind"), bias: (state.get("pull") * Math.PI) / 180 },
 });
 
 /** Everything that follows from the settings before a wheel turns: the three drives to be made. */
-function prepare(state, net, starts) {
+export function prepare(state, net, starts) {
   const [car, nData] = [carOf(state), Math.round(state.get("seconds") / DT)];
   const sizes = [WARM_UP + MAX_DATA, ROAD_STEPS, SHARPEST];
   const { steering, noise, curvature } = circumstances(state.get("seed"), ...sizes);
@@ -56,7 +56,7 @@ function prepare(state, net, starts) {
 }
 
 /** Where the middle of the road and a car beside it are, seen from above. */
-function seenFromAbove(curvature, speed, n) {
+export function seenFromAbove(curvature, speed, n) {
   const points = [];
   let [x, y, heading] = [0, 0, 0];
   for (let k = 0; k < n; k++) {
@@ -67,7 +67,7 @@ function seenFromAbove(curvature, speed, n) {
   return points;
 }
 
-const beside = ({ x, y, heading }, metres) => [x - metres * Math.sin(heading), y + metres * Math.cos(heading)];
+export const beside = ({ x, y, heading }, metres) => [x - metres * Math.sin(heading), y + metres * Math.cos(heading)];
 const ZOOM = 20; // offsets are centimetres on a road of metres
 const SHOULDER = 0.25; // metres to either side that the band shows
 
@@ -88,7 +88,7 @@ const offsetOptions = () => ({
 });
 
 /** Round numbers in centimetres that hold every offset. */
-function offsetAxis(drives) {
+export function offsetAxis(drives) {
   const most = Math.max(...drives.flatMap(({ offsets }) => offsets.map((v) => Math.abs(100 * v))), 0);
   const top = [10, 20, 50, 100, 200, 500, 1000].find((limit) => most <= limit) ?? 2000;
   return { min: -top, max: top, ticks: [-top, -top / 2, 0, top / 2, top] };
@@ -134,7 +134,7 @@ class RoadPanel {
 }
 
 /** Enough of the land on both sides of the road, the same scale for every car. */
-function sideways(road) {
+export function sideways(road) {
   const ys = road.map(({ y }) => y);
   const middle = (Math.min(...ys) + Math.max(...ys)) / 2;
   const half = (Math.max(...ys) - Math.min(...ys)) / 2 + ZOOM * SHOULDER + 3;
@@ -162,12 +162,12 @@ class OffsetPanel {
   }
 }
 
-const centimetres = (drive) => {
+export const centimetres = (drive) => {
   const value = 100 * lateralError(drive.offsets);
   return `${format(value, value < 9.95 ? 1 : 0)} cm`;
 };
 
-function describe(state, { drives, finite }) {
+export function describe(state, { drives, finite }) {
   const car = `Grip ${format(state.get("grip"))}, crosswind ${format(state.get("wind"), 0)} N, pull ${format(state.get("pull"), 1)}°`;
   const steps = state.get("n_inner_steps");
   const data = `${steps} inner step${steps === 1 ? "" : "s"} on ${format(state.get("seconds"))} s of driving`;
@@ -187,7 +187,7 @@ function legend(parent) {
 }
 
 /** Drives the three cars to the end of the road, step by step. */
-function* driven({ drives, car, curvature }) {
+export function* driven({ drives, car, curvature }) {
   while (drives[0].offsets.length < ROAD_STEPS) {
     for (const one of drives) if (one.offsets.length < ROAD_STEPS) advance(one, car, curvature);
     yield;

@@ -82,7 +82,7 @@ export function inCell(value) {
 }
 
 /** Everything the picture shows. `maps` are the runs of all algorithms. */
-function compute(state, { maps, names, alphas, betas, reference, nMetaSteps }) {
+export function compute(state, { maps, names, alphas, betas, reference, nMetaSteps }) {
   const a = names.indexOf(state.get("algorithm"));
   const [i, j] = [nearest(alphas, state.get("alpha")), nearest(betas, state.get("beta"))];
   const runs = maps[a];
@@ -282,7 +282,7 @@ export function logTicks(low, high) {
 }
 
 /** What the status line says. */
-function describe({ names, a, i, j, runs, run, best, alpha, beta, alphas, betas, nMetaSteps }) {
+export function describe({ names, a, i, j, runs, run, best, alpha, beta, alphas, betas, nMetaSteps }) {
   const { learns, stalls, diverges } = count(runs);
   const total = runs.flat().length;
   const top = best && `${formatLoss(best.last)} at α = ${alphas[best.i]}, β = ${betas[best.j]}`;
@@ -362,7 +362,7 @@ function gridSlider(parent, state, { trait, label, values }) {
 }
 
 /** The model's constants, decoded once. */
-function readSource(state) {
+export function readSource(state) {
   const [numbers, shape] = [floats(state.get("grid")), state.get("shape")];
   const reference = state.get("reference");
   const maps = Array.from({ length: shape[0] }, (_, a) => runsOf(numbers, shape, reference, a));

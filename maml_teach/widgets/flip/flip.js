@@ -19,7 +19,7 @@ const TRAITS = ["mistake", "planted"];
 export function niceTicks(min, max, n = 5) {
   const raw = (max - min) / n;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((k) => k * power).find((size) => size >= raw * 0.999);
+  const step = [1, 2, 2.5, 5, 10].map((k) => k * power).find((size) => size >= raw * 0.999);
   const first = Math.ceil(min / step - 1e-9);
   const count = Math.floor(max / step + 1e-9) - first;
   return Array.from({ length: count + 1 }, (_, k) => Number(((first + k) * step).toPrecision(6)));
@@ -68,7 +68,7 @@ export function sentence(shown, planted) {
 }
 
 /** A measured number; what is zero but for rounding is written as such. */
-const tidy = (value) => (Math.abs(value) < 1e-9 ? "0" : formatLoss(value));
+export const tidy = (value) => (Math.abs(value) < 1e-9 ? "0" : formatLoss(value));
 
 /** One row per mistake: a switch, and its name, which shows it. */
 class Board {

@@ -55,7 +55,7 @@ export function cell(numbers, shape, [start, alpha, k]) {
 }
 
 /** Everything the picture shows: the chosen cell, and all cells of the same start and K. */
-function compute(state, source) {
+export function compute(state, source) {
   const { numbers, shape, alphas } = source;
   const k = state.get("n_inner_steps") - 1;
   const start = state.get("names").indexOf(state.get("start"));
@@ -334,7 +334,7 @@ export function verdict(angles) {
   return "Both stay under 90°: to first order, a step with either lowers F";
 }
 
-function describe({ name, k, alphas, chosen, now, before, harmful }) {
+export function describe({ name, k, alphas, chosen, now, before, harmful }) {
   const where = `From the ${name} start, α = ${alphas[chosen]}, K = ${k}`;
   if (now.nDiverged > 0) {
     const some = `in ${now.nDiverged} of ${now.nBatches} batches`;

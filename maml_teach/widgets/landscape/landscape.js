@@ -20,7 +20,7 @@ const TRAITS = [...SETTINGS, "centres", "theta", "shape"];
 const STAR = "M0 -9L2.6 -3L9 -2.6L4 1.6L5.6 8L0 4.4L-5.6 8L-4 1.6L-9 -2.6L-2.6 -3Z";
 const CROSS = "M-7 -2.2H-2.2V-7H2.2V-2.2H7V2.2H2.2V7H-2.2V2.2H-7Z";
 
-const drawable = (value) =>
+export const drawable = (value) =>
   Number.isFinite(value) ? Math.max(-FAR_OFF, Math.min(FAR_OFF, value)) : FAR_OFF;
 /**
  * @param {(x: number) => number} f
@@ -43,9 +43,9 @@ export function relativeGap(value, reference) {
   return size < 1e-12 ? 0 : Math.abs(value - reference) / size;
 }
 
-const gapText = (gap) => (gap === 0 ? "0" : gap.toExponential(0).replace("e-", "e\u2212"));
+export const gapText = (gap) => (gap === 0 ? "0" : gap.toExponential(0).replace("e-", "e\u2212"));
 
-function ratioText(value, exact) {
+export function ratioText(value, exact) {
   const ratio = value / exact;
   if (!Number.isFinite(ratio) || Math.abs(exact) < 1e-12) return "\u2013";
   const size = Math.abs(ratio);
@@ -55,7 +55,7 @@ function ratioText(value, exact) {
 }
 
 /** Everything the picture shows, computed afresh from the traits. */
-function compute(state) {
+export function compute(state) {
   const power = POWERS[state.get("shape")];
   const curvatures = SETTINGS.slice(2).map((trait) => state.get(trait));
   const tasks = state.get("centres").map((centre, k) => ({ curvature: curvatures[k], centre, power }));
@@ -178,10 +178,8 @@ class Landscape {
   }
 
   /** The letter of a task on its loss, at a height of its own, on the side with more room. */
-  drawLetter(label, { curvature, centre, power }, height) {
-    const reach = ((power * height) / curvature) ** (1 / power);
-    const sides = centre < 0 ? [centre - reach, centre + reach] : [centre + reach, centre - reach];
-    const x = sides.find((side) => Math.abs(side) < REACH - 0.1);
+  drawLetter(label, task, height) {
+    const x = whereAt(task, height);
     label.setAttribute("visibility", x === undefined ? "hidden" : "visible");
     if (x !== undefined) put(label, this.plot.px(x), this.plot.py(height) + 4);
   }
@@ -225,16 +223,23 @@ class Landscape {
   }
 }
 
+/** Where a loss has a height: on the side with more room, if it does so within the picture. */
+export function whereAt({ curvature, centre, power }, height) {
+  const reach = ((power * height) / curvature) ** (1 / power);
+  const sides = centre < 0 ? [centre - reach, centre + reach] : [centre + reach, centre - reach];
+  return sides.find((side) => Math.abs(side) < REACH - 0.1);
+}
+
 const put = (node, x, y) => node.setAttribute("transform", `translate(${x} ${y})`);
 
 /** A path that ends beyond the picture, up to its first point out there. */
-function withinPicture(path) {
+export function withinPicture(path) {
   const beyond = (x) => !(Math.abs(x) <= REACH);
   return beyond(path.at(-1)) ? path.slice(0, path.findIndex(beyond) + 1) : path;
 }
 
 /** One arc per inner step along a lane, so that going to and fro stays visible. */
-function hops(xs, y) {
+export function hops(xs, y) {
   const arc = (x, k) => {
     const height = Math.min(16, Math.abs(x - xs[k]) * 0.4);
     return `Q${(x + xs[k]) / 2} ${y - height} ${x} ${y}`;
@@ -324,7 +329,7 @@ const AROUND = [[0, -10], [0, 18], [1, 4], [-1, 4], [1, -10], [-1, -10], [-1, 18
 
 /** The first place around a dot where a label of that width meets no other; kept off the edges. */
 /** @param {number[]} wish */
-function freeSpot([x, y], width, placed, { left, top, width: room, height }) {
+export function freeSpot([x, y], width, placed, { left, top, width: room, height }) {
   const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
   const u0 = clamp(x, left + width / 2, left + room - width / 2);
   const v0 = clamp(y, top + 22, top + height - 22);
@@ -371,7 +376,7 @@ function taskTable(parent) {
 }
 
 /** Three decimals where they fit. */
-const brief = (value) =>
+export const brief = (value) =>
   Math.abs(value) < 1000 ? format(value, 3) : Number.isFinite(value) ? short(value) : "infinite";
 const short = (value) => value.toExponential(1).replace("e+", "e").replace("-", "\u2212");
 
@@ -459,7 +464,7 @@ function lowestInWords({ theta, value, flat }) {
   return `F is lowest at ${format(theta)}${Math.abs(theta) === REACH ? ", an edge of the picture" : ""}`;
 }
 
-function describe(view) {
+export function describe(view) {
   const { theta, value, power, best, joint } = view;
   const where = power === 2 ? "" : " at θ";
   return (

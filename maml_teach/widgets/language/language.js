@@ -30,7 +30,7 @@ const BARS = [
 const languagesOf = (state) => state.get("sets")[state.get("seed") % state.get("sets").length];
 
 /** Which language the example is in, and which of its texts it is. */
-function exampleOf(state) {
+export function exampleOf(state) {
   const number = state.get("example");
   const way = EXAMPLE_ORDER[number % WAYS];
   const { asked } = languagesOf(state)[way];
@@ -38,11 +38,11 @@ function exampleOf(state) {
 }
 
 /** The text of one support sample: the reader's, or the book's. */
-const sampleText = (state, way, shot) =>
+export const sampleText = (state, way, shot) =>
   state.get("support")[way * MOST_SHOTS + shot] ?? languagesOf(state)[way].samples[shot];
 
 /** Support set and query as texts, and what is wrong with the first that cannot be read. */
-function readAll(state) {
+export function readAll(state) {
   const [nShots, languages] = [state.get("n_shots"), languagesOf(state)];
   const asked = state.get("typed") ?? exampleOf(state).text;
   const [support, labels, problems] = [[], [], []];
@@ -59,7 +59,7 @@ function readAll(state) {
 }
 
 /** Feature vectors, each computed once. */
-function remembered() {
+export function remembered() {
   const known = new Map();
   return (text) => {
     if (!known.has(text)) known.set(text, features(text));
@@ -71,7 +71,7 @@ function remembered() {
  * theta after 0, 1, ... steps on a support set; a path is walked as far as it is asked for, and
  * yields before every step, so that the page can repaint.
  */
-function innerLoop(net, theta, alpha, vectorOf) {
+export function innerLoop(net, theta, alpha, vectorOf) {
   let [key, x, path] = ["", new Float64Array(), [theta]];
   return function* (support, labels, nSteps) {
     const now = JSON.stringify(support);
@@ -85,10 +85,10 @@ function innerLoop(net, theta, alpha, vectorOf) {
 }
 
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
-const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => `${Math.round(100 * share)} %`;
 
 /** The read-out: what the network says, and whether it is right. */
-function describe(state, { before, after, centroid }) {
+export function describe(state, { before, after, centroid }) {
   const languages = languagesOf(state);
   const best = after.indexOf(Math.max(...after));
   const steps = plural(state.get("n_inner_steps"), "inner step");
@@ -203,13 +203,13 @@ function lead(root, state, reset) {
 }
 
 /** What is wrong with a text that cannot be read, in a sentence. */
-function complaint({ problems, askedProblem }) {
+export function complaint({ problems, askedProblem }) {
   if (problems.length) return problems[0].text;
   return `The text to place: ${askedProblem}. Type a word or two in Latin letters.`;
 }
 
 /** Adapts to the samples and judges the text, in steps between which the page can repaint. */
-function judgement(state) {
+export function judgement(state) {
   const [net, theta] = [network(state.get("sizes"), "tanh"), halves(state.get("theta"))];
   const vectorOf = remembered();
   const adapted = innerLoop(net, theta, state.get("alpha"), vectorOf);

@@ -25,7 +25,7 @@ const STARTS = [["maml", "MAML"], ["joint", "all goals at once"]];
 const LATER = [["same", "same rate"], ["fifth", "a fifth of it"]];
 
 /** Standard normal numbers for every action of every walk, by update, step and walk. */
-function allNoise(seed) {
+export function allNoise(seed) {
   const next = uniforms(seed);
   const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   const row = () => Float64Array.from({ length: 2 * MAX_WALKS }, normal);
@@ -34,7 +34,7 @@ function allNoise(seed) {
 }
 
 /** Walks and learns in turn, into `rounds`; yields often, so that the page can repaint. */
-function* learn(rounds, net, theta, noise, { goal, alpha, later, nWalks, nUpdates }) {
+export function* learn(rounds, net, theta, noise, { goal, alpha, later, nWalks, nUpdates }) {
   for (let k = 0; k <= nUpdates; k++) {
     const walks = newWalks();
     rounds.push(walks);
@@ -64,14 +64,14 @@ const returnOptions = () => ({
 });
 
 /** The places that walk `w` went through. */
-function pathOf(walks, w) {
+export function pathOf(walks, w) {
   const places = walks.states.map((row) => [row[2 * w], row[2 * w + 1]]);
   if (walks.states.length) places.push([landed(walks)[2 * w], landed(walks)[2 * w + 1]]);
   return places;
 }
 
 /** The middle of all walks, step by step. */
-function middleOf(walks) {
+export function middleOf(walks) {
   const n = (walks.states[0]?.length ?? 0) / 2;
   const mean = (row, part) => row.reduce((sum, value, k) => sum + (k % 2 === part ? value : 0), 0) / n;
   return walks.states.map((row) => [mean(row, 0), mean(row, 1)]);
@@ -149,7 +149,7 @@ class ReturnPanel {
 }
 
 /** Round numbers below zero that hold every return. */
-function returnAxis(least) {
+export function returnAxis(least) {
   const low = [20, 30, 40, 60, 100, 200].find((limit) => -least <= limit) ?? 400;
   return { min: -low, max: 0, ticks: [-low, -low / 2, 0] };
 }
@@ -157,7 +157,7 @@ function returnAxis(least) {
 /** Rounds in which every step was walked. */
 const whole = (rounds) => rounds.filter(({ states }) => states.length === HORIZON);
 
-function describe({ goal, alpha, later, nWalks, nUpdates }, rounds) {
+export function describe({ goal, alpha, later, nWalks, nUpdates }, rounds) {
   const outside = goal.some((value) => Math.abs(value) > SQUARE) ? ", outside the square of the training" : "";
   const place = `Goal at ${format(goal[0])}, ${format(goal[1])}${outside}`;
   const returns = rounds.map(meanReturn);
@@ -184,7 +184,7 @@ function legend(parent) {
   entry("", "mf-limit", "square of the training goals");
 }
 
-const settingsOf = (state) => ({
+export const settingsOf = (state) => ({
   goal: state.get("goal"),
   alpha: state.get("alpha"),
   later: state.get("later") === "fifth" ? 0.2 : 1,

@@ -26,7 +26,7 @@ const CURVE_X = grid(101);
 const JUDGED_X = grid(51); // the whole curve, not only the points shown
 
 /** The starts as Python sent them: names, and one float32 block of all parameters. */
-function readStarts(state) {
+export function readStarts(state) {
   const net = network(state.get("sizes"), "relu");
   const all = Float64Array.from(floats(state.get("starts")));
   const starts = state.get("names").map((name, k) => ({
@@ -67,7 +67,7 @@ function asEntries(state) {
 }
 
 /** From every start, a run of no steps yet on the points, and how to walk on from theta_k. */
-function newRuns({ net, starts }, state, shots) {
+export function newRuns({ net, starts }, state, shots) {
   const [curve, alpha] = [wave(state), state.get("alpha")];
   const xs = Float64Array.from(shots, ([x]) => x);
   const ys = Float64Array.from(shots, ([, y]) => y);
@@ -84,7 +84,7 @@ function newRuns({ net, starts }, state, shots) {
 }
 
 /** Walks on until step k: theta_k, the loss over the whole curve there, and whether it is lost. */
-function walk(run, k) {
+export function walk(run, k) {
   while (run.path.length <= k) {
     run.path.push(run.step(run.path.at(-1)));
     run.losses.push(run.judge(run.path.at(-1)));
@@ -262,7 +262,7 @@ function errorsLater(errors, state) {
 }
 
 /** Whole decades around all losses, within what is worth seeing. */
-function errorAxis(runs) {
+export function errorAxis(runs) {
   const values = runs.flatMap(({ losses, diverged }) => losses.slice(0, diverged));
   const low = Math.max(-3, Math.min(-1, Math.floor(Math.log10(Math.min(...values)))));
   const high = Math.min(4, Math.max(1, Math.ceil(Math.log10(Math.max(...values)))));
@@ -277,7 +277,7 @@ const errorOptions = () => ({
   y: { min: 0.1, max: 10, log: true, ticks: [0.1, 1, 10], format: shortPower },
 });
 
-function describe(state, runs, names) {
+export function describe(state, runs, names) {
   const [k, shots] = [state.get("n_inner_steps"), state.get("n_shots")];
   const own = state.get("points").slice(0, shots).filter(([, y]) => y !== null).length;
   const each = runs.map(({ losses, diverged }, n) => {
@@ -313,7 +313,7 @@ function legend(parent) {
 }
 
 /** A place for a new point: the middle of the widest gap in x, on the curve. */
-function widestGap(shots) {
+export function widestGap(shots) {
   const xs = [-5, ...shots.map(([x]) => x).sort((p, q) => p - q), 5];
   const widths = xs.slice(1).map((x, k) => x - xs[k]);
   const at = widths.indexOf(Math.max(...widths));

@@ -214,13 +214,13 @@ export function addLosses(curve, losses) {
   }
 }
 
-const GRID = Float64Array.from({ length: 121 }, (_, k) => -5 + k / 12);
+export const GRID = Float64Array.from({ length: 121 }, (_, k) => -5 + k / 12);
 
 /**
  * What adapting does on one held-out task: predictions and MSE before, after 1 and K steps.
  * @param {Record<string, any>} settings
  */
-function fitOf(theta, settings, task) {
+export function fitOf(theta, settings, task) {
   const { alpha, n_inner_steps: nInnerSteps } = settings;
   const path = innerPath(NET, theta, task, { alpha, nInnerSteps });
   const at = [0, 1, nInnerSteps].map((k) => predict(NET, path[k], GRID));
@@ -229,10 +229,10 @@ function fitOf(theta, settings, task) {
   return { at, mses, truth, task, nInnerSteps };
 }
 
-const heldOutTask = (number) => sampleTask(uniforms(500_001 + number));
+export const heldOutTask = (number) => sampleTask(uniforms(500_001 + number));
 const settingsOf = (state, run) =>
   Object.fromEntries(SETTINGS.map((name) => [name, state.get(`${name}_${run}`)]));
-const inWords = ({ algorithm, alpha, beta, n_inner_steps: k }) =>
+export const inWords = ({ algorithm, alpha, beta, n_inner_steps: k }) =>
   `${algorithm}, α ${Number(alpha.toPrecision(3))}, β ${Number(beta.toPrecision(3))}, K ${k}`;
 const counted = (n) => n.toLocaleString("en");
 
@@ -303,9 +303,7 @@ class CurvePanel {
   }
 
   draw(curves, settings, speeds) {
-    const reach = Math.max(200, ...curves.map(({ size, blocks }) => size * blocks.length));
-    const max = 2 ** Math.ceil(Math.log2(reach / 200)) * 200;
-    this.plot.setX({ max, ticks: [0, max / 4, max / 2, (3 * max) / 4, max] });
+    this.plot.setX(stepsAxis(curves));
     this.plot.setY(lossAxis(curves));
     const { left, top, width } = this.plot.box;
     this.series.forEach(({ line, label }, k) => {
@@ -320,8 +318,15 @@ class CurvePanel {
   }
 }
 
+/** Meta-steps up to 200 times a power of two that is enough for all losses. */
+export function stepsAxis(curves) {
+  const reach = Math.max(200, ...curves.map(({ size, blocks }) => size * blocks.length));
+  const max = 2 ** Math.ceil(Math.log2(reach / 200)) * 200;
+  return { max, ticks: [0, max / 4, max / 2, (3 * max) / 4, max] };
+}
+
 /** Whole decades around all losses. */
-function lossAxis(curves) {
+export function lossAxis(curves) {
   const values = curves.flatMap(({ blocks }) => blocks);
   const low = Math.max(-4, Math.min(-1, Math.floor(Math.log10(Math.min(1, ...values)))));
   const high = Math.min(4, Math.max(1, Math.ceil(Math.log10(Math.max(1, ...values)))));
@@ -340,7 +345,7 @@ function legend(parent) {
 }
 
 /** What is so now, in a sentence per run. */
-function describe(progress, settings, fits, training) {
+export function describe(progress, settings, fits, training) {
   const each = RUNS.map((run, k) => {
     const { nSteps, lost } = progress[k];
     const [before, , after] = fits[k].mses.map(formatLoss);
@@ -353,6 +358,12 @@ function describe(progress, settings, fits, training) {
   const none = progress.every(({ nSteps }) => nSteps === 0);
   const doing = training ? "Training." : none ? "Press Start." : "Paused.";
   return `${doing} ${each.join(" ")}`;
+}
+
+/** Meta-steps per second: the first measured, from then on a fifth of the way to each new one. */
+export function smoothedSpeed(before, nSteps, milliseconds) {
+  const speed = (1000 * nSteps) / milliseconds;
+  return before + (before ? 0.2 : 1) * (speed - before);
 }
 
 /**
@@ -398,8 +409,7 @@ class Training {
   receive(k, { losses, milliseconds, ...run }) {
     addLosses(this.curves[k], losses);
     this.progress[k] = run;
-    const speed = (1000 * losses.length) / milliseconds;
-    this.speeds[k] += (this.speeds[k] ? 0.2 : 1) * (speed - this.speeds[k]);
+    this.speeds[k] = smoothedSpeed(this.speeds[k], losses.length, milliseconds);
     if (this.going && this.progress.every(({ lost }) => lost)) this.turn(false);
     this.heard();
   }

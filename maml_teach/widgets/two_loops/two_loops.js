@@ -29,7 +29,7 @@ const FOLLOWED = ["theta", "history", "previous_history"]; // drawn too; Reset b
 
 const innerOf = (state) => ({ alpha: state.get("alpha"), nInnerSteps: state.get("n_inner_steps") });
 
-function readTasks(state) {
+export function readTasks(state) {
   return state.get("tasks").map((task) => ({
     xSupport: Float64Array.from(task.x_support),
     ySupport: Float64Array.from(task.y_support),
@@ -39,7 +39,7 @@ function readTasks(state) {
 }
 
 /** Least squares on one task's support set: the bottom of its bowl. */
-function ownOptimum(task) {
+export function ownOptimum(task) {
   return quadraticMinimum(quadratic((p) => loss(LINE, p, task.xSupport, task.ySupport))).point;
 }
 
@@ -50,7 +50,7 @@ function currentBatch(state, tasks) {
 }
 
 /** Everything the picture shows, computed afresh from the traits. */
-function compute(state, tasks) {
+export function compute(state, tasks) {
   const [inner, theta] = [innerOf(state), state.get("theta")];
   const batch = currentBatch(state, tasks);
   const chosen = batch.map((k) => tasks[k]);
@@ -87,6 +87,15 @@ export function ellipse(objective, rise, n = 72) {
       point[1] + u * Math.sin(angle) + v * Math.cos(angle),
     ];
   });
+}
+
+/** How far above its minimum an objective gets its contours, from the highest in the picture down. */
+export function contourRises(objective, { x, y }) {
+  const corners = [x.min, x.max].flatMap((u) => [y.min, y.max].map((v) => [u, v]));
+  const heights = corners.map((corner) => quadraticValue(objective, corner));
+  const top = Math.max(...heights) - quadraticMinimum(objective).value;
+  const highest = Math.floor(Math.log2(top));
+  return top > FLAT ? Array.from({ length: N_LEVELS }, (_, k) => 2 ** (highest - k)) : [];
 }
 
 /** The plane of slope and intercept: the bowls, the inner paths, the arrows, the run so far. */
@@ -156,13 +165,9 @@ class Plane {
 
   /** Contours at powers of two above the minimum: they move with alpha, never jump. */
   drawBowls(objective) {
-    const { x, y } = this.plot;
-    const corners = [x.min, x.max].flatMap((u) => [y.min, y.max].map((v) => [u, v]));
-    const heights = corners.map((corner) => quadraticValue(objective, corner));
-    const top = Math.max(...heights) - quadraticMinimum(objective).value;
-    const highest = Math.floor(Math.log2(top));
+    const rises = contourRises(objective, this.plot);
     this.bowls.forEach((node, k) => {
-      const outline = top > FLAT ? this.plot.line(ellipse(objective, 2 ** (highest - k))) : "";
+      const outline = k in rises ? this.plot.line(ellipse(objective, rises[k])) : "";
       node.setAttribute("d", outline && `${outline}Z`);
     });
   }
@@ -318,14 +323,21 @@ class RunPanel {
   }
 
   fit(points, lowest) {
-    const last = Math.max(...points.map(([t]) => t));
-    const end = [10, 20, 40, 80, 160, 320].find((n) => n >= last) ?? last;
-    this.plot.setX({ max: end, ticks: [0, end / 2, end] });
-    const values = points.map(([, value]) => value).filter(Number.isFinite);
-    const low = Math.floor(Math.log10(Math.max(1e-3, lowest * 0.8)));
-    const high = Math.max(low + 1, Math.min(4, Math.ceil(Math.log10(Math.max(...values)))));
-    this.plot.setY({ min: 10 ** low, max: 10 ** high, ticks: decades(low, high) });
+    const axes = runAxes(points, lowest);
+    this.plot.setX(axes.x);
+    this.plot.setY(axes.y);
   }
+}
+
+/** Axes for points of outer step and meta-loss, which cannot fall below `lowest`. */
+export function runAxes(points, lowest) {
+  const last = Math.max(...points.map(([t]) => t));
+  const end = [10, 20, 40, 80, 160, 320].find((n) => n >= last) ?? last;
+  const values = points.map(([, value]) => value).filter(Number.isFinite);
+  const low = Math.floor(Math.log10(Math.max(1e-3, lowest * 0.8)));
+  const high = Math.max(low + 1, Math.min(4, Math.ceil(Math.log10(Math.max(...values)))));
+  const y = { min: 10 ** low, max: 10 ** high, ticks: decades(low, high) };
+  return { x: { max: end, ticks: [0, end / 2, end] }, y };
 }
 
 const runOptions = () => ({
@@ -345,7 +357,7 @@ export function inInnerLoop(product) {
   return "below 1: every task comes closer smoothly";
 }
 
-function describe(view, curvature) {
+export function describe(view, curvature) {
   const { theta, gradients, algorithm, beta, objective, inner, history } = view;
   const gradient = gradients[algorithm];
   const next = plus(theta, -beta, gradient);
