@@ -9,7 +9,8 @@ WIDTHS, SCHEMES = (1280, 360), ("light", "dark")
 RUN = """(rules) => axe.run({ runOnly: rules, resultTypes: ['violations'] }).then(
   (found) => found.violations)"""
 
-FADED = "() => document.getAnimations().every((each) => each.playState !== 'running')"
+FADED = """() => document.getAnimations().every(
+  (each) => !(each instanceof CSSTransition) || each.playState !== 'running')"""
 
 
 def axe_violations(page, colours):
