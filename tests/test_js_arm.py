@@ -287,6 +287,40 @@ def test_the_arms_are_set_in_motion_until_the_end():
     assert words == ["▶ Move"]
 
 
+def test_at_the_end_the_arms_stand_where_they_arrived():
+    [links] = show(
+        figure(n_inner_steps=0),
+        *[("wait", 3000), ("press", "▶ Move"), ("wait", 4000), ("read", ".mf-arm-links", "d")],
+    )
+    frame = Frame(330, MARGIN, *[(-1.2, 1.2)] * 2)
+    for path, q in zip(links, performance(n_inner_steps=0)[1], strict=True):
+        assert_drawn(path, frame.points(*np.vstack([[0, 0], hands(q)[-1]]).T))
+
+
+def test_each_start_has_its_own_rate(monkeypatch):
+    usual = wide(start="joint")["said"]
+    sent = {**traits_of(figure(start="joint")), "alpha_maml": 1e300}
+    monkeypatch.setattr(page, "traits_of", lambda _: sent)
+    assert show(figure(), ("wait", 3000), STATUS) == [usual]
+
+
+def test_arms_that_are_not_there_yet_stand_where_they_are():
+    paths, links = show(
+        figure(n_inner_steps=0),
+        *[("wait", 250), ("read", ".mf-arm-path", "d"), ("read", ".mf-arm-links", "d")],
+    )
+    frame, reached = Frame(330, MARGIN, *[(-1.2, 1.2)] * 2), performance(n_inner_steps=0)[1]
+    n = 3 * len(numbers(paths[0]))  # every third command is drawn
+    assert 0 < n < SHOWN_FIRST
+    for path, q in zip(links, reached, strict=True):
+        assert_drawn(path, frame.points(*np.vstack([[0, 0], hands(q)[n - 1]]).T))
+
+
+def test_nothing_goes_on_once_the_figure_is_left():
+    before, after = show(figure(), ("press", "▶ Move"), ("left",), ("leave",), ("left",))
+    assert before[0] > 0 and after == [0, 0, 0, 0]
+
+
 def test_what_the_looks_mean_and_what_the_sliders_say():
     words, looks, paths, labels, steps, values, *heights = show(
         figure(n_inner_steps=0), *LEGEND, *SLIDERS, *HEIGHTS

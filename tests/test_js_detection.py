@@ -208,6 +208,20 @@ def test_glyphs_and_scenes_come_round_again():
     assert page["painted"] == shown()["painted"] and page["title"][1] == "New scene 3 of 4"
 
 
+def test_another_glyph_is_searched_for_anew():
+    other, usual = show(
+        figure(),
+        *[("wait", 900), ("set", {"task": 0}), ("wait", 900), STATUS],
+        *[("set", {"task": TASK}), ("wait", 600), STATUS],
+    )
+    assert other == shown(task=0)["said"] != usual == shown()["said"]
+
+
+def test_nothing_goes_on_once_the_figure_is_left():
+    before, after = show(figure(), ("wait", 50), ("left",), ("leave",), ("left",))
+    assert before[0] > 0 and after == [0, 0, 0, 0]
+
+
 def test_what_the_looks_mean_and_what_the_sliders_say():
     words, looks, paths, labels, steps, values, *heights = show(
         figure(), *LEGEND, *SLIDERS, *HEIGHTS

@@ -344,6 +344,17 @@ def test_leaving_a_sheet_lifts_the_pen():
     assert before == after and sheets_of(*before)[4].any()
 
 
+def test_how_to_draw_is_told_above_the_sheets():
+    [words], [own], pointed = show(
+        figure(n_inner_steps=0),
+        *[("read", ".mf-help"), ("read", ".mf-help", "id")],
+        ("read", ".mf-sheet", "aria-describedby"),
+    )
+    assert own and pointed == [own] * 6
+    assert words.startswith("Draw with mouse, finger or pen;")
+    assert "By keyboard: arrow keys move the pen (Shift: four pixels), Space puts" in words
+
+
 def test_buttons_clear_go_on_and_back():
     traits = ("traits", "seed", "drawings", "n_inner_steps", "alpha")
     one, none, other, back = show(
@@ -357,6 +368,32 @@ def test_buttons_clear_go_on_and_back():
     wanted[1] = 0
     assert np.array_equal(sheets_of(*one), wanted) and not sheets_of(*none).any()
     assert other == [10, "", 0, 0.2] and back == [9, "", 0, 0.2]
+
+
+def test_a_judgement_that_goes_on_gives_way_to_the_next():
+    other = example(3)
+    swapped, cleared = show(
+        figure(),
+        *[("wait", 20), ("set", {"drawings": as_text(other)}), ("wait", 3000), STATUS],
+        *[("set", {"drawings": ""}), ("wait", 20), ("press", "Clear all"), ("wait", 3000), STATUS],
+    )
+    assert swapped == [sentence(other)]
+    assert cleared == ["Character 1 is missing: draw one in its field."]
+
+
+def test_a_stroke_goes_on_while_the_figure_is_drawn_anew():
+    down, up = ("event", ".mf-sheet", 1, "pointerdown"), ("event", ".mf-sheet", 1, "pointerup")
+    [drawn] = show(
+        figure(n_inner_steps=0),
+        *[(*down, under(4, 5)), ("set", {"alpha": 0.3}), ("wait", 100)],
+        *[("event", ".mf-sheet", 1, "pointermove", under(20, 8)), up, DRAWINGS],
+    )
+    assert np.array_equal(sheets_of(*drawn)[1], line((4, 5), (20, 8)))
+
+
+def test_nothing_goes_on_once_the_figure_is_left():
+    before, after = show(figure(), ("wait", 50), ("left",), ("leave",), ("left",))
+    assert before[0] > 0 and after == [0, 0, 0, 0]
 
 
 def test_sliders_reach_what_python_allows():

@@ -171,7 +171,7 @@ def test_steps_slopes_gains_and_errors_are_those_of_numpy():
 
 def test_the_wheel_turns_no_farther_than_it_can_and_a_lost_car_is_held():
     """In a bend that no car takes."""
-    car, curvature = the_car(), np.full(160 + HORIZON, 0.05)
+    car, curvature = the_car(), np.full(60 + HORIZON, 0.05)
     offsets, wheel = steering.steer_along(car, driving.step, curvature[None])
     assert np.abs(wheel).max() == driving.MAX_STEER and np.abs(offsets).max() == 20
     assert_all_close("driving", [("offsetsWhenKnown", [as_js(car), flat(curvature)])], [offsets])
@@ -289,6 +289,22 @@ def test_the_cars_are_sent_off_until_the_end():
     for path, seconds in zip((first, later, end, again, back), times, strict=True):
         assert numbers(path[0])[0, 0] == pytest.approx(frame.px(seconds), abs=0.051)
     assert words == ["▶ Drive"]
+
+
+def test_at_the_end_the_cars_stand_where_they_arrived():
+    [cars] = show(
+        figure(),
+        *[("width", WIDE), ("wait", 9000), ("press", "▶ Drive"), ("wait", 9000)],
+        ("read", ".mf-car", "transform"),
+    )
+    for place, one in zip(cars, drives()[1], strict=True):
+        found = [float(v) for v in NUMBER.findall(place)]
+        assert found[:2] == pytest.approx(on_the_road(one)[-1], abs=1e-6)
+
+
+def test_nothing_goes_on_once_the_figure_is_left():
+    before, after = show(figure(), ("press", "▶ Drive"), ("left",), ("leave",), ("left",))
+    assert before[0] > 0 and after == [0, 0, 0, 0]
 
 
 def test_what_the_looks_mean_and_what_the_sliders_say():

@@ -243,6 +243,20 @@ def test_buttons_go_on_and_back():
     assert another == [None, 0, 2, none] and again == ["one", 6, 1, ["a", *none[1:]]]
 
 
+def test_a_text_that_cannot_be_read_ends_the_judgement_before_it():
+    said, bars = show(
+        figure(n_inner_steps=10),
+        *[("set", {"typed": "123"}), ("wait", 3000), STATUS, READS["bars after"]],
+    )
+    assert said[0].startswith("The text to place: there is no word in it.")
+    assert set(bars) == {"0%"}
+
+
+def test_nothing_goes_on_once_the_figure_is_left():
+    before, after = show(figure(), ("left",), ("leave",), ("left",))
+    assert before[0] > 0 and after == [0, 0, 0, 0]
+
+
 def test_sliders_reach_what_python_allows():
     ends = [("read", "input[type=range]", name) for name in ("min", "max")]
     lows, highs, labels, steps, values = show(figure(), *ends, *SLIDERS)

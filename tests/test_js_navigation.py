@@ -4,8 +4,9 @@ from functools import cache
 from itertools import islice
 
 import numpy as np
+import page
 import pytest
-from node import relative_error, run_node
+from node import as_sent, relative_error, run_node
 from page import Frame, assert_drawn, numbers, show, traits_of
 from test_javascript import flat, mulberry32
 
@@ -137,6 +138,13 @@ def test_first_and_last_walks_and_all_means_are_drawn():
     assert found["looks"] == [f"mf-series-{k}" for k in (0, 1, 1, 2)]
 
 
+def test_before_any_update_there_are_no_last_walks():
+    found = wide(n_inner_steps=0)
+    states = rounds()[0][0]
+    assert_drawn(found["walks"][0], PLANE.points(*np.concatenate(states).T))
+    assert found["walks"][1] == "" and found["labels"] == ["0"]
+
+
 def test_the_goal_and_the_square_of_the_training_goals_are_drawn():
     found, side = wide(), Goals().half_width
     corners = side * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
@@ -215,6 +223,22 @@ def test_the_sentence_where_a_policy_is_no_longer_finite():
         "Goal at 0.20, 0.51, outside the square of the training: "
         "the policy is no longer finite, α = 0.900 is too large."
     ]
+
+
+def test_a_policy_that_is_no_longer_finite_walks_nowhere(monkeypatch):
+    lost = np.full(MODEL.n_params, np.nan, np.float32).tobytes()
+    one = figure(n_inner_steps=0)
+    sent = {**traits_of(one), "maml": {"base64": as_sent(lost)}}
+    monkeypatch.setattr(page, "traits_of", lambda _: sent)
+    middles, labels, said = show(
+        one, ("wait", 3000), *[READS[name] for name in ("middles", "labels", "said")]
+    )
+    assert middles == labels == [] and "the policy is no longer finite" in said[0]
+
+
+def test_nothing_goes_on_once_the_figure_is_left():
+    before, after = show(figure(), ("wait", 50), ("left",), ("leave",), ("left",))
+    assert before[0] > 0 and after == [0, 0, 0, 0]
 
 
 def test_the_goal_is_dragged_within_reach():

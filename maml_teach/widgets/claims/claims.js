@@ -232,7 +232,7 @@ class MeasuredPanel {
 export function measuredOptions(state, { trial, curves }) {
   const all = curves.flatMap(({ low, high }) => [...low, ...high]).filter((value) => value > 0);
   const [low, high] = [Math.max(0.001, Math.min(...all)), Math.min(100, Math.max(...all))];
-  const fine = high < 50 * low ? [0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5] : [];
+  const fine = high < 50 * low ? [0.2, 0.5, 0.7, 1.5, 2, 3, 5] : [];
   const ticks = [0.001, 0.01, 0.1, 1, 10, 100, ...fine].filter((v) => v >= low / 1.1 && v <= high * 1.1);
   return {
     label: `${state.get("measured_title")}, over the slider's values`,

@@ -384,8 +384,9 @@ function lead(root, state, reset) {
 
 function build({ root, state, reset, status }) {
   lead(root, state, reset);
-  const help = element(root, "p", { class: "mf-help", id: uniqueId("help"), text: HELP });
-  const board = new Board(root, state, help.id);
+  const helpId = uniqueId("help");
+  element(root, "p", { class: "mf-help", id: helpId, text: HELP });
+  const board = new Board(root, state, helpId);
   const say = status();
   slider(element(root, "div", { class: "mf-controls" }), state, RANGES[1]);
   const adapter = new Adapter(convNet(WAYS), Float64Array.from(floats(state.get("theta"))));
