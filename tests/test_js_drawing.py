@@ -374,8 +374,8 @@ def test_a_judgement_that_goes_on_gives_way_to_the_next():
     other = example(3)
     swapped, cleared = show(
         figure(),
-        *[("wait", 20), ("set", {"drawings": as_text(other)}), ("wait", 3000), STATUS],
-        *[("set", {"drawings": ""}), ("wait", 20), ("press", "Clear all"), ("wait", 3000), STATUS],
+        *[("set", {"drawings": as_text(other)}), ("wait", 3000), STATUS],
+        *[("set", {"drawings": ""}), ("press", "Clear all"), ("wait", 3000), STATUS],
     )
     assert swapped == [sentence(other)]
     assert cleared == ["Character 1 is missing: draw one in its field."]

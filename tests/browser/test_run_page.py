@@ -126,10 +126,11 @@ def test_a_chapter_runs_and_can_be_edited(visit, pyodide):
 
 
 def n_cells():
-    """Code cells of the chapter that run in a page."""
+    """Code cells of the chapter that a reader sees and that run in a page."""
+    run_page = imported("run_page")
     notebook = json.loads((EXTENSION.parent / "algorithm.ipynb").read_text("utf-8"))
-    cells = imported("run_page").chapter(notebook)["cells"]
-    return sum(not cell["skipped"] for cell in cells)
+    seen = [c for c in run_page.chapter(notebook)["cells"] if not run_page.HIDDEN & set(c["tags"])]
+    return sum(not cell["skipped"] for cell in seen)
 
 
 def assert_outputs_are_the_stored_ones(page):
