@@ -429,6 +429,8 @@ def test_the_parts_follow_each_other_in_one_file(run, monkeypatch):
             with np.errstate(over="ignore"):
                 assert np.array_equal(losses, tested[seed].astype(np.float16))
     assert set(table) == set(SHIPPED)
+    for name in set(table) - {"settings", "grid_mse"}:
+        assert table[name].shape == SHIPPED[name].shape
     assert {name: array.dtype.kind for name, array in table.items()} == {
         name: array.dtype.kind for name, array in SHIPPED.items()
     }
