@@ -104,6 +104,19 @@ def test_what_nobody_sees_asserts_nothing_to_a_reader_who_edits():
     assert seen == source
 
 
+def test_a_check_that_nobody_sees_runs_only_where_a_later_cell_needs_it():
+    check = '# says "words"\nassert x\n'
+    hidden = {"tags": ["remove-cell"]}
+    cells = [
+        *notebook("x = 1")["cells"],
+        *notebook(check, f"{check}y = 2", f"{check}import os as z", "plain()", **hidden)["cells"],
+        *notebook("y + 1", check)["cells"],
+    ]
+    found = run_page.chapter({"cells": cells})["cells"]
+    wanted = ["x = 1", "pass\ny = 2", "plain()", "y + 1", check]
+    assert [cell["source"] for cell in found] == wanted
+
+
 def test_figures_are_left_out():
     figure = "from maml_teach.widgets import Training\nTraining()"
     cells = run_page.chapter(notebook(figure, "1"))["cells"]

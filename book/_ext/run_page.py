@@ -31,6 +31,7 @@ BASE = (
 )
 ASSET = re.compile(r"""["'](_static/[\w./-]+)["']""")
 HIDDEN = {"remove-cell", "remove-input"}
+SAYS = '# says "'  # above what an assertion holds a sentence of the chapter to
 ZIP_TIME = (2020, 1, 1, 0, 0, 0)  # the same files give the same bytes
 
 BOX = """
@@ -124,12 +125,36 @@ def unasserted(source):
     return ast.unparse(tree)
 
 
+def names(source, context):
+    """The names that a cell loads (``ast.Load``) or binds (``ast.Store``, and imports and defs)."""
+    nodes, found = list(ast.walk(ast.parse(source))), set()
+    if context is ast.Store:
+        defined = (ast.FunctionDef, ast.ClassDef)
+        found |= {node.name for node in nodes if isinstance(node, defined)}
+        aliases = [node for node in nodes if isinstance(node, ast.alias)]
+        found |= {(each.asname or each.name).partition(".")[0] for each in aliases}
+    variables = [node for node in nodes if isinstance(node, ast.Name)]
+    return found | {node.id for node in variables if isinstance(node.ctx, context)}
+
+
+def without_checks(cells):
+    """The cells but those that nobody sees, that check a sentence, and that no later cell needs."""
+    kept, loaded = [], set()
+    for cell in reversed(cells):
+        checks = "remove-cell" in cell["tags"] and SAYS in cell["text"]
+        if not checks or names(cell["source"], ast.Store) & loaded:
+            kept.append({key: value for key, value in cell.items() if key != "text"})
+            loaded |= names(cell["source"], ast.Load)
+    return kept[::-1]
+
+
 def code_cells(notebook):
     """The code cells: index in the notebook, source, tags, and whether only a kernel can run it."""
     for index, cell in enumerate(notebook["cells"]):
         source = "".join(cell["source"])
         if cell["cell_type"] == "code" and source.strip():
             tags = cell["metadata"].get("tags", [])
+            text = source
             source = unasserted(source) if "remove-cell" in tags else source
             skipped = needs_kernel(imports(source))
             yield {
@@ -137,6 +162,7 @@ def code_cells(notebook):
                 "source": source,
                 "tags": tags,
                 "skipped": skipped,
+                "text": text,
             }
 
 
@@ -173,7 +199,7 @@ def assets(cells):
 
 def chapter(notebook):
     """What the page needs to run a notebook; ``None`` if there is nothing it could run."""
-    cells = list(code_cells(notebook))
+    cells = without_checks(list(code_cells(notebook)))
     if needs_torch(modules_of(cells)) or all(cell["skipped"] for cell in cells):
         return None
     wanted = packages([cell for cell in cells if not cell["skipped"]])
