@@ -142,9 +142,10 @@ def without_checks(cells):
     kept, loaded = [], set()
     for cell in reversed(cells):
         checks = "remove-cell" in cell["tags"] and SAYS in cell["text"]
-        if not checks or names(cell["source"], ast.Store) & loaded:
+        bound = names(cell["source"], ast.Store)
+        if not checks or bound & loaded:
             kept.append({key: value for key, value in cell.items() if key != "text"})
-            loaded |= names(cell["source"], ast.Load)
+            loaded = (loaded | names(cell["source"], ast.Load)) - bound
     return kept[::-1]
 
 
