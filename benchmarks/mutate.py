@@ -202,13 +202,12 @@ def survivors(file, chosen, tests, copies, jobs):
     copy = copies.get()
     start = time.perf_counter()
     passed, said = run(copy, tests)
-    limit = 60 + 5 * (time.perf_counter() - start)
+    took = time.perf_counter() - start
+    limit = 60 + 5 * took
     copies.put(copy)
     if not passed:
         sys.exit(f"the tests fail before anything is planted:\n{said}")
-    print(
-        f"{file}: {len(chosen)} faults, {limit / 5 - 12:.0f} s each, {' '.join(tests)}", flush=True
-    )
+    print(f"{file}: {len(chosen)} faults, {took:.0f} s each, {' '.join(tests)}", flush=True)
     with ThreadPoolExecutor(jobs) as pool:
         lives = list(pool.map(lambda fault: judge(fault, tests, copies, limit), chosen))
     for fault in (f for f, alive in zip(chosen, lives, strict=True) if alive):

@@ -10,6 +10,7 @@ import argparse
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
@@ -34,9 +35,15 @@ class Said:
     asserted: bool
 
 
+@cache
+def notebook_cells(chapter):
+    """The cells of a chapter as its file has them."""
+    return json.loads((BOOK / f"{chapter}.ipynb").read_text("utf-8"))["cells"]
+
+
 def cells(chapter, kind):
     """(id, source) of the cells of a kind: "code" or "markdown"."""
-    found = json.loads((BOOK / f"{chapter}.ipynb").read_text("utf-8"))["cells"]
+    found = notebook_cells(chapter)
     return [(cell["id"], "".join(cell["source"])) for cell in found if cell["cell_type"] == kind]
 
 
@@ -64,8 +71,7 @@ def said_in(cell, source):
 def prose(chapter):
     """All Markdown of a chapter and its captions, with single spaces."""
     texts = [source for _, source in cells(chapter, "markdown")]
-    notebook = json.loads((BOOK / f"{chapter}.ipynb").read_text("utf-8"))
-    texts += [json.dumps(cell["metadata"], ensure_ascii=False) for cell in notebook["cells"]]
+    texts += [json.dumps(cell["metadata"], ensure_ascii=False) for cell in notebook_cells(chapter)]
     return " ".join(" ".join(texts).split())
 
 

@@ -1,7 +1,7 @@
 """The numbers that a figure's read-out should give, from the package: a function for each figure.
 
 Each takes the settings by trait and returns the numbers of the sentence, in their order. What the
-page draws at random comes from its own generator, written again here.
+page draws at random comes from its own generator, ``node.mulberry32``.
 """
 
 import json
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import torch
-from node import run_node
+from node import mulberry32, run_node
 
 from maml_teach import maml, maml_torch
 from maml_teach.applications import (
@@ -36,16 +36,6 @@ from maml_teach.widgets.language import SETS, _language
 from maml_teach.widgets.two_loops import default_tasks
 
 
-def uniforms(seed):
-    """The page's generator (mulberry32): numbers from 0 to 1 without end."""
-    state, whole = seed, 2**32 - 1
-    while True:
-        state = (state + 0x6D2B79F5) & whole
-        t = (state ^ state >> 15) * (state | 1) & whole
-        t ^= (t + ((t ^ t >> 7) * (t | 61) & whole)) & whole
-        yield (t ^ t >> 14) / 2**32
-
-
 def normals(stream, n):
     """Standard normal numbers, two uniforms each (Box and Muller)."""
     u = np.array([next(stream) for _ in range(2 * n)]).reshape(n, 2)
@@ -70,7 +60,7 @@ def two_loops(alpha, beta, n_inner_steps, algorithm):
 
 
 def playground(alpha, n_inner_steps, n_shots, amplitude, phase):
-    stream, saved = uniforms(8), load("sinusoid_starts")
+    stream, saved = mulberry32(8), load("sinusoid_starts")
     x = np.array([[10 * next(stream) - 5] for _ in range(n_shots)])
     everywhere = np.linspace(-5, 5, 51)[:, None]
     points = (x, amplitude * np.sin(x - phase), everywhere, amplitude * np.sin(everywhere - phase))
@@ -139,18 +129,18 @@ def sampled_wave(stream):
 
 def training(alpha, beta, n_inner_steps, seed, held_out, n_meta_steps=0):
     """Of run A, MAML, before training or after a step of it."""
-    stream, parts = uniforms(seed), []
+    stream, parts = mulberry32(seed), []
     for n_in, n_out in zip(NET.sizes[:-1], NET.sizes[1:], strict=True):
         parts += [(2 * next(stream) - 1) / n_in**0.5 for _ in range((n_in + 1) * n_out)]
     theta, inner = np.array(parts), {"alpha": alpha, "n_inner_steps": n_inner_steps}
-    stream, moments = uniforms(seed + 1000), (0 * theta, 0 * theta)
+    stream, moments = mulberry32(seed + 1000), (0 * theta, 0 * theta)
     for k in range(n_meta_steps):
         waves = [sampled_wave(stream) for _ in range(25)]
         arrays = [(a, curve(a), b, curve(b)) for curve, a, b in waves]
         tasks = Task(*(np.stack(part) for part in zip(*arrays, strict=True)))
         _, gradient = maml.maml_gradient(NET, theta, tasks, **inner)
         theta, moments = adam(theta, gradient, moments, beta, k + 1)
-    curve, x, _ = sampled_wave(uniforms(500_001 + held_out))
+    curve, x, _ = sampled_wave(mulberry32(500_001 + held_out))
     grid = np.linspace(-5, 5, 121)[:, None]
     task = Task(x[None], curve(x)[None], grid[None], curve(grid)[None])
     ends = [theta, maml.adapt(NET, theta, task, **inner)[0]]
@@ -252,7 +242,7 @@ def which_language(n_shots, n_inner_steps, alpha=1.0):
 def reach_it(alpha, n_inner_steps, n_walks, later=0.2):
     """Mean returns before and after each update."""
     goal = np.array([-0.3, -0.4])
-    noise = normals(uniforms(1), 6 * 50 * 80).reshape(6, 50, 40, 2)[:, :, :n_walks]
+    noise = normals(mulberry32(1), 6 * 50 * 80).reshape(6, 50, 40, 2)[:, :, :n_walks]
     goals = np.broadcast_to(goal, (1, n_walks, 2))
     theta, returns = load("robot")["policy maml"].astype(float), []
     for k in range(n_inner_steps + 1):
@@ -266,7 +256,7 @@ def reach_it(alpha, n_inner_steps, n_walks, later=0.2):
 
 
 def lift_it(payload, friction, seconds, n_inner_steps, alpha=0.1):
-    stream = uniforms(2)
+    stream = mulberry32(2)
     between = lambda low, high: low + (high - low) * next(stream)  # noqa: E731
 
     def motion():
@@ -295,7 +285,7 @@ def lift_it(payload, friction, seconds, n_inner_steps, alpha=0.1):
 
 
 def drive_it(grip, wind, pull, seconds, n_inner_steps, alpha=0.1):
-    stream = uniforms(3)
+    stream = mulberry32(3)
 
     def waves(hertz):
         drawn = [(2 * np.pi * next(stream), next(stream), next(stream)) for _ in hertz]

@@ -56,6 +56,21 @@ def as_sent(data):
     return base64.b64encode(data).decode()
 
 
+def flat(array):
+    """An array as the adapters take it."""
+    return np.ravel(array).tolist()
+
+
+def mulberry32(seed):
+    """The generator of the figures, in Python integers."""
+    mask, state = 0xFFFFFFFF, seed
+    while True:
+        state = t = (state + 0x6D2B79F5) & mask
+        t = (t ^ (t >> 15)) * (t | 1) & mask
+        t ^= (t + ((t ^ (t >> 7)) * (t | 61) & mask)) & mask
+        yield (t ^ (t >> 14)) / 2**32
+
+
 def relative_error(got, expected):
     """Relative, with a floor for answers that are zero but for rounding (Reptile's, K = 0)."""
     got, expected = np.ravel(got), np.ravel(expected)

@@ -14,6 +14,18 @@ from node import JAVASCRIPT, as_sent, missing
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 WIDTH = 340  # of every plot, until a script says otherwise
+# What scripts read of many figures.
+STATUS = ("read", "[role=status]")
+NOW = ("read", ".mf-now", "d")
+LEGEND = [("read", ".mf-legend li"), ("read", ".mf-legend li", "class")]
+LEGEND += [("read", ".mf-legend path", "class")]
+SLIDERS = [("read", ".mf-row label"), ("read", "input[type=range]", "step")]
+SLIDERS += [("read", "input[type=range]", "aria-valuetext")]
+
+
+def heights(*widths):
+    """Steps that read the heights of the plots at each width."""
+    return [step for w in widths for step in (("width", w), ("read", ".mf-panel svg", "height"))]
 
 
 def traits_of(figure):

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from node import assert_all_close, run_node
+from node import assert_all_close, flat, run_node
 from scipy import stats
-from test_javascript import flat
 
 from maml_teach import data, lean, maml, maml_torch, measures
 from maml_teach.applications import contestants_torch

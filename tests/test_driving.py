@@ -4,8 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from node import assert_all_close
-from test_javascript import flat
+from node import assert_all_close, flat
 
 from maml_teach import maml
 from maml_teach.applications import driving

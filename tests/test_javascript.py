@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from node import JAVASCRIPT, assert_all_close, relative_error, run_node
+from node import JAVASCRIPT, assert_all_close, flat, mulberry32, relative_error, run_node
 
 from maml_teach import maml
 from maml_teach.mlp import MLP
@@ -26,10 +26,6 @@ NETWORKS = [(sizes, activation) for sizes in SHAPES for activation in ACTIVATION
 
 def network(sizes, activation):
     return {"sizes": sizes, "activation": activation}
-
-
-def flat(array):
-    return np.ravel(array).tolist()
 
 
 def camel(name):
@@ -166,16 +162,6 @@ def test_vector_helpers():
     ]
     wanted = [x - 0.3 * y, ((x - y) ** 2).mean(), np.degrees(np.arccos(cosine))]
     assert_all_close("shared", cases, wanted)
-
-
-def mulberry32(seed):
-    """The generator of the figures, in Python integers."""
-    mask, state = 0xFFFFFFFF, seed
-    while True:
-        state = t = (state + 0x6D2B79F5) & mask
-        t = (t ^ (t >> 15)) * (t | 1) & mask
-        t ^= (t + ((t ^ (t >> 7)) * (t | 61) & mask)) & mask
-        yield (t ^ (t >> 14)) / 2**32
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])

@@ -7,9 +7,19 @@ from itertools import islice
 import numpy as np
 import page
 import pytest
-from node import assert_all_close, relative_error, run_node
-from page import Frame, assert_drawn, numbers, show, traits_of
-from test_javascript import flat, mulberry32
+from node import assert_all_close, flat, mulberry32, relative_error, run_node
+from page import (
+    LEGEND,
+    NOW,
+    SLIDERS,
+    STATUS,
+    Frame,
+    assert_drawn,
+    heights,
+    numbers,
+    show,
+    traits_of,
+)
 
 from maml_teach import maml
 from maml_teach.applications import arm
@@ -23,17 +33,7 @@ SETTINGS = {"payload": 2.6, "friction": 0.4, "seconds": 0.75, "n_inner_steps": 2
 N_COMMANDS, SHOWN_FIRST = 300, 110
 CLOCK = arm.DT * np.arange(N_COMMANDS)
 MARGIN = (8, 8, 34, 44)
-LEGEND = [("read", ".mf-legend li"), ("read", ".mf-legend li", "class")]
-LEGEND += [("read", ".mf-legend path", "class")]
-SLIDERS = [("read", ".mf-row label"), ("read", "input[type=range]", "step")]
-SLIDERS += [("read", "input[type=range]", "aria-valuetext")]
-HEIGHTS = [
-    step
-    for width in (100, 450, 2000)
-    for step in (("width", width), ("read", ".mf-panel svg", "height"))
-]
-STATUS = ("read", "[role=status]")
-NOW = ("read", ".mf-now", "d")
+HEIGHTS = heights(100, 450, 2000)
 
 
 def start(name="maml"):

@@ -5,9 +5,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from node import assert_all_close, relative_error, run_node
-from page import Frame, assert_drawn, loss_text, show, traits_of
-from test_javascript import flat, mulberry32
+from node import assert_all_close, flat, mulberry32, relative_error, run_node
+from page import LEGEND, SLIDERS, STATUS, Frame, assert_drawn, heights, loss_text, show, traits_of
 
 from maml_teach.data import load
 from maml_teach.mlp import MLP
@@ -24,16 +23,7 @@ ENDS = {"related tasks": (0.5, 3), "shift": (0, 100), "variance": (0.001, 0.05)}
 GRID = np.linspace(-5, 5, 201)
 WAVE = Frame(211, (8, 10, 34, 34), (-5, 5), (-7, 7))
 FACTOR = Frame(211, (8, 10, 34, 34), (3, 3000), (0, 4), log="x")
-STATUS = ("read", "[role=status]")
-LEGEND = [("read", ".mf-legend li"), ("read", ".mf-legend li", "class")]
-LEGEND += [("read", ".mf-legend path", "class")]
-SLIDERS = [("read", ".mf-row label"), ("read", "input[type=range]", "step")]
-SLIDERS += [("read", "input[type=range]", "aria-valuetext")]
-HEIGHTS = [
-    step
-    for width in (100, 350, 2000)
-    for step in (("width", width), ("read", ".mf-panel svg", "height"))
-]
+HEIGHTS = heights(100, 350, 2000)
 READS = {
     "said": STATUS,
     "titles": ("read", ".mf-panel b"),

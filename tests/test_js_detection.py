@@ -5,9 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from node import assert_all_close, relative_error, run_node
-from page import Frame, assert_drawn, numbers, show, traits_of
-from test_javascript import flat
+from node import assert_all_close, flat, relative_error, run_node
+from page import LEGEND, SLIDERS, STATUS, Frame, assert_drawn, heights, numbers, show, traits_of
 
 from maml_teach.applications import detection, detection_torch
 from maml_teach.data import load
@@ -15,18 +14,9 @@ from maml_teach.widgets import FindIt
 
 TASK, SCENE, STEPS, SHOTS, RATE = 1, 2, 2, 2, 0.04
 SETTINGS = {"task": TASK, "scene": SCENE, "n_inner_steps": STEPS, "n_shots": SHOTS, "alpha": RATE}
-STATUS = ("read", "[role=status]")
 CURVE = Frame(323, (10, 14, 38, 44), (0, 20), (0, 1))
 RECT = ("x", "y", "width", "height")
-LEGEND = [("read", ".mf-legend li"), ("read", ".mf-legend li", "class")]
-LEGEND += [("read", ".mf-legend path", "class")]
-SLIDERS = [("read", ".mf-row label"), ("read", "input[type=range]", "step")]
-SLIDERS += [("read", "input[type=range]", "aria-valuetext")]
-HEIGHTS = [
-    step
-    for width in (100, 450, 2000)
-    for step in (("width", width), ("read", ".mf-panel svg", "height"))
-]
+HEIGHTS = heights(100, 450, 2000)
 LOOKS = ("true", "first", "adapted")
 READS = {
     "said": STATUS,

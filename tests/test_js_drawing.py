@@ -6,10 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from node import assert_all_close, relative_error, run_node
-from page import show, traits_of
+from node import assert_all_close, flat, relative_error, run_node
+from page import SLIDERS, STATUS, show, traits_of
 from scipy import ndimage
-from test_javascript import flat
 
 from maml_teach import maml_torch
 from maml_teach.applications import images_torch
@@ -19,9 +18,6 @@ from maml_teach.widgets import DrawIt
 
 SIDE, WIDTH = 28, 340  # pixels of a sheet, and of it on the page
 SETTINGS = {"seed": 9, "n_inner_steps": 2, "alpha": 0.2}  # with eight sets, that is the second
-STATUS = ("read", "[role=status]")
-SLIDERS = [("read", ".mf-row label"), ("read", "input[type=range]", "step")]
-SLIDERS += [("read", "input[type=range]", "aria-valuetext")]
 DRAWINGS = ("traits", "drawings")
 READS = {
     "said": STATUS,

@@ -7,9 +7,20 @@ from itertools import islice
 import numpy as np
 import page
 import pytest
-from node import assert_all_close, relative_error, run_node
-from page import NUMBER, Frame, assert_drawn, numbers, show, traits_of
-from test_javascript import flat, mulberry32
+from node import assert_all_close, flat, mulberry32, relative_error, run_node
+from page import (
+    LEGEND,
+    NOW,
+    NUMBER,
+    SLIDERS,
+    STATUS,
+    Frame,
+    assert_drawn,
+    heights,
+    numbers,
+    show,
+    traits_of,
+)
 
 from maml_teach import maml
 from maml_teach.applications import driving, steering
@@ -23,18 +34,8 @@ NET = {"sizes": list(MODEL.sizes), "activation": "tanh"}
 SETTINGS = {"grip": 0.3, "wind": -700.0, "pull": 0.8, "seconds": 0.5, "n_inner_steps": 2, "seed": 5}
 ROAD_STEPS, SHOWN_FIRST, WARM_UP = 200, 130, driving.Drives().warm_up
 SHARPEST = round(0.55 * 0.3 * 9.81 / 17**2, 4)  # 55 % of a grip of 0.3 at 17 m/s
-STATUS = ("read", "[role=status]")
-NOW = ("read", ".mf-now", "d")
 WIDE = 600
-LEGEND = [("read", ".mf-legend li"), ("read", ".mf-legend li", "class")]
-LEGEND += [("read", ".mf-legend path", "class")]
-SLIDERS = [("read", ".mf-row label"), ("read", "input[type=range]", "step")]
-SLIDERS += [("read", "input[type=range]", "aria-valuetext")]
-HEIGHTS = [
-    step
-    for width in (100, 450, 2000)
-    for step in (("width", width), ("read", ".mf-panel svg", "height"))
-]
+HEIGHTS = heights(100, 450, 2000)
 READS = {
     "said": STATUS,
     "now": NOW,

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 from node import run_node
-from page import Frame, assert_drawn, loss_text, numbers, show, traits_of
+from page import STATUS, Frame, assert_drawn, loss_text, numbers, show, traits_of
 from test_family_map import ALPHAS, BETAS, INF, NAMES, figure, grid, verdicts_of
 
 REFERENCE, LOWEST = 4, 0.25
 MAP = Frame(278, (6, 8, 38, 60), (-0.5, 2.5), (-0.5, 3.5))
 CURVES = Frame(278, (8, 98, 38, 42), (0, 100), (0.8 * LOWEST, 3 * REFERENCE), log="y")
-STATUS = ("read", "[role=status]")
 PICKED = {"algorithm": "MAML", "alpha": 0.001, "beta": 0.003}
 AT_ALPHA, AT_BETA = 0, 2
 

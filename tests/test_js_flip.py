@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 from node import assert_all_close, run_node
-from page import Frame, assert_drawn, numbers, show
+from page import STATUS, Frame, assert_drawn, numbers, show
 from test_flip import LABELS, case, outcome
 
 from maml_teach.widgets import FlipMistake
 
 MARGIN = (8, 14, 38, 62)
-STATUS = ("read", "[role=status]")
 RIGHT, WRONG = ((0.0, 4.0), (2.0, 1.0), (3.0, 0.5)), ((0.0, 4.0), (2.0, 6.0), (3.0, float("inf")))
 
 

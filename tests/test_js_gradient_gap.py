@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from node import assert_all_close, run_node
-from page import Frame, assert_drawn, loss_text, show
+from page import STATUS, Frame, assert_drawn, loss_text, show
 
 from maml_teach.widgets import GradientGap
 from maml_teach.widgets.gradient_gap import ALPHAS, NAMES, sinusoid_batches
@@ -12,7 +12,6 @@ SHAPE = (3, len(ALPHAS), 10, 4, 5)  # start, alpha, K - 1, batch, quantity
 DIAL = Frame(347, (4, 6, 4, 6), (-2.42, 2.42), (-2.5, 2.5))
 ANGLE = Frame(211, (8, 88, 20, 38), (0.001, 0.1), (0, 180), log="x")
 LENGTH = Frame(211, (8, 88, 36, 38), (0.001, 0.1), (0.01, 10), log="xy")
-STATUS = ("read", "[role=status]")
 START, ALPHA, K = 1, 4, 3  # indices of what is chosen; K - 1 is 3
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from node import assert_all_close, relative_error, run_node
-from page import Frame, assert_drawn, loss_text, numbers, show, traits_of
+from page import STATUS, Frame, assert_drawn, loss_text, numbers, show, traits_of
 from scipy.optimize import minimize_scalar
 
 from maml_teach.widgets import MetaLandscape
@@ -23,7 +23,6 @@ ARRIVALS = {
     4: Frame(204, (8, 10, 36, 34), (0, 7.5), (-3, 3)),
 }
 MINUS = "\u2212"
-STATUS = ("read", "[role=status]")
 
 
 def figure(power=2, alpha=0.3, n_inner_steps=2, **change):

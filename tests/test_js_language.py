@@ -3,9 +3,8 @@
 from functools import cache
 
 import numpy as np
-from node import assert_all_close, run_node
-from page import show, traits_of
-from test_javascript import flat
+from node import assert_all_close, flat, run_node
+from page import SLIDERS, STATUS, show, traits_of
 
 from maml_teach import maml
 from maml_teach.applications import language
@@ -17,9 +16,6 @@ from maml_teach.widgets import WhichLanguageIsThis
 NET = {"sizes": list(MODEL.sizes), "activation": "tanh"}
 SETTINGS = {"n_shots": 2, "n_inner_steps": 3, "seed": 1, "example": 6, "alpha": 0.7}
 ORDER = [1, 3, 4, 2, 0]  # the language of the first, second, ... example
-STATUS = ("read", "[role=status]")
-SLIDERS = [("read", ".mf-row label"), ("read", "input[type=range]", "step")]
-SLIDERS += [("read", "input[type=range]", "aria-valuetext")]
 READS = {
     "said": STATUS,
     "titles": ("read", ".mf-language-row b"),

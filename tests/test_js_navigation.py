@@ -6,9 +6,8 @@ from itertools import islice
 import numpy as np
 import page
 import pytest
-from node import as_sent, relative_error, run_node
-from page import Frame, assert_drawn, numbers, show, traits_of
-from test_javascript import flat, mulberry32
+from node import as_sent, flat, mulberry32, relative_error, run_node
+from page import LEGEND, SLIDERS, STATUS, Frame, assert_drawn, heights, numbers, show, traits_of
 
 from maml_teach.applications import navigation
 from maml_teach.applications.navigation import HORIZON, MODEL, REACH, Goals
@@ -18,20 +17,11 @@ from maml_teach.widgets import ReachIt
 NET = {"sizes": list(MODEL.sizes), "activation": "tanh"}
 GOAL = [0.6, -0.4]
 SETTINGS = {"goal": GOAL, "alpha": 0.15, "n_inner_steps": 3, "n_walks": 6, "seed": 4}
-STATUS = ("read", "[role=status]")
 WIDE = 600
 HALF = 0.95 * 554 / 414  # half the width of the plane, as many units as pixels
 PLANE = Frame(446, (8, 8, 24, 38), (-HALF, HALF), (-0.95, 0.95), width=WIDE)
 GOAL_TRAIT = ("traits", "goal")
-LEGEND = [("read", ".mf-legend li"), ("read", ".mf-legend li", "class")]
-LEGEND += [("read", ".mf-legend path", "class")]
-SLIDERS = [("read", ".mf-row label"), ("read", "input[type=range]", "step")]
-SLIDERS += [("read", "input[type=range]", "aria-valuetext")]
-HEIGHTS = [
-    step
-    for width in (100, 450, 2000)
-    for step in (("width", width), ("read", ".mf-panel svg", "height"))
-]
+HEIGHTS = heights(100, 450, 2000)
 
 
 def start(name="maml"):

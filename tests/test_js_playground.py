@@ -4,9 +4,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from node import assert_all_close, relative_error, run_node
-from page import Frame, assert_drawn, loss_text, numbers, show, traits_of
-from test_javascript import mulberry32
+from node import assert_all_close, mulberry32, relative_error, run_node
+from page import STATUS, Frame, assert_drawn, loss_text, numbers, show, traits_of
 
 from maml_teach.data import load
 from maml_teach.mlp import MLP
@@ -20,7 +19,6 @@ CURVE_X, JUDGED_X = np.linspace(-5, 5, 101), np.linspace(-5, 5, 51)
 FIT = Frame(170, (6, 8, 20, 26), (-5, 5), (-6, 6))
 SETTINGS = {"amplitude": 2.5, "phase": 0.7, "alpha": 0.02, "n_shots": 6, "seed": 5}
 REGIONS = {"everywhere": (-5, 5), "left half": (-5, 0), "right half": (0, 5)}
-STATUS = ("read", "[role=status]")
 
 
 def wave(x, amplitude=2.5, phase=0.7):

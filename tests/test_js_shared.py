@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from node import as_sent, assert_all_close, relative_error, run_node
+from node import as_sent, assert_all_close, flat, relative_error, run_node
 from page import Frame, assert_drawn, show
 from scipy.special import softmax
-from test_javascript import flat
 
 from maml_teach.widgets import FamilyMap, MetaLandscape, Playground, Training, TwoLoops
 

@@ -4,9 +4,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from node import relative_error, run_node
-from page import Frame, assert_drawn, loss_text, numbers, show, traits_of
-from test_javascript import mulberry32
+from node import mulberry32, relative_error, run_node
+from page import STATUS, Frame, assert_drawn, loss_text, numbers, show, traits_of
 
 from maml_teach import maml
 from maml_teach.mlp import MLP
@@ -25,7 +24,6 @@ SETTINGS = {**INNER, "beta": BETA, "theta": THETA.tolist(), "batch_size": 3, "se
 PLANE = Frame(344, (6, 8, 36, 40), (-3.3, 2.7), (-2.7, 3.5))
 DATA = Frame(205, (6, 12, 20, 26), (-3, 3), (-5, 5))
 MINUS = str.maketrans("-", "\u2212")
-STATUS = ("read", "[role=status]")
 
 
 def sampled(seed, n, count):

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from node import assert_all_close, run_node
-from test_javascript import flat
+from node import assert_all_close, flat, run_node
 
 from maml_teach import data, maml
 from maml_teach.applications import language

@@ -1,12 +1,12 @@
 """Chapters: short cells, names taken from where they are defined, labels, no outputs."""
 
 import ast
-import json
 import re
 from functools import cache
 from pathlib import Path
 
 import pytest
+from sentences import cells, notebook_cells
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
@@ -15,8 +15,7 @@ MAX_LINES = 20
 
 def code_cells(path):
     """{id: source} of the code cells of a chapter."""
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    return {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"}
+    return dict(cells(path.stem, "code"))
 
 
 @cache
@@ -63,8 +62,8 @@ def taken(source):
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_cells_are_short(chapter):
-    cells = code_cells(chapter).items()
-    n_lines = {id: sum(bool(line.strip()) for line in text.splitlines()) for id, text in cells}
+    texts = code_cells(chapter).items()
+    n_lines = {id: sum(bool(line.strip()) for line in text.splitlines()) for id, text in texts}
     assert {id: n for id, n in n_lines.items() if n > MAX_LINES} == {}
 
 
@@ -93,6 +92,6 @@ def test_a_label_means_one_place():
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_is_stripped_and_stands_in_the_contents(path):
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    assert not [cell["id"] for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+    found = notebook_cells(path.stem)
+    assert not [cell["id"] for cell in found if cell.get("outputs") or cell.get("execution_count")]
     assert f"book/{path.stem}\n" in (ROOT / "_toc.yml").read_text("utf-8")

@@ -5,8 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from node import assert_all_close, run_node
-from test_javascript import flat
+from node import assert_all_close, flat, run_node
 
 from maml_teach import lean, maml
 from maml_teach.applications import arm, navigation

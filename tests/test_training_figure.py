@@ -5,9 +5,9 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from node import assert_all_close, relative_error, run_node
+from node import assert_all_close, flat, mulberry32, relative_error, run_node
 from page import Frame, assert_drawn, loss_text, show
-from test_javascript import as_json, flat, mulberry32
+from test_javascript import as_json
 
 from maml_teach import maml
 from maml_teach.mlp import MLP

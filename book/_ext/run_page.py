@@ -138,14 +138,17 @@ def names(source, context):
 
 
 def without_checks(cells):
-    """The cells but those that nobody sees, that check a sentence, and that no later cell needs."""
+    """The cells but hidden ones that check a sentence and that no later cell needs.
+
+    Those that stay assert nothing: see ``unasserted``.
+    """
     kept, loaded = [], set()
     for cell in reversed(cells):
-        checks = "remove-cell" in cell["tags"] and SAYS in cell["text"]
-        bound = names(cell["source"], ast.Store)
-        if not checks or bound & loaded:
-            kept.append({key: value for key, value in cell.items() if key != "text"})
-            loaded = (loaded | names(cell["source"], ast.Load)) - bound
+        hidden, bound = "remove-cell" in cell["tags"], names(cell["source"], ast.Store)
+        if not (hidden and SAYS in cell["source"]) or bound & loaded:
+            source = unasserted(cell["source"]) if hidden else cell["source"]
+            kept.append(cell | {"source": source})
+            loaded = (loaded | names(source, ast.Load)) - bound
     return kept[::-1]
 
 
@@ -155,15 +158,12 @@ def code_cells(notebook):
         source = "".join(cell["source"])
         if cell["cell_type"] == "code" and source.strip():
             tags = cell["metadata"].get("tags", [])
-            text = source
-            source = unasserted(source) if "remove-cell" in tags else source
             skipped = needs_kernel(imports(source))
             yield {
                 "id": f"cell-{index}",
                 "source": source,
                 "tags": tags,
                 "skipped": skipped,
-                "text": text,
             }
 
 
