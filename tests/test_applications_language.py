@@ -179,6 +179,13 @@ def test_names_come_from_every_part_of_the_locale():
     assert {"neliökilometrit", "vuoden päästä"} <= set(found)  # a unit, and a field of a date
 
 
+def test_names_are_the_same_whoever_has_looked_at_the_locale():
+    before = language.cldr_names("fi")
+    locale = babel.Locale("fi")
+    assert locale.months["stand-alone"]["wide"][1] == "tammikuu" and locale.languages
+    assert language.cldr_names("fi") == before
+
+
 def test_names_are_told_once_and_never_as_in_english_or_the_root_locale():
     for locale in ("fi", "de", "vi"):
         found = language.cldr_names(locale)

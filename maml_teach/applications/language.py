@@ -264,6 +264,8 @@ def _entries(locale: str) -> list[str]:
     """Every text in the parts of one locale, in plain words."""
     from babel import localedata
 
+    # Babel keeps what it has read, and puts more into it whenever somebody looks at a locale.
+    localedata._cache.clear()
     data = localedata.load(locale)
     return [_plain(text) for part in PARTS if part in data for text in _texts(data[part])]
 
