@@ -169,21 +169,21 @@ def test_names_come_from_every_part_of_the_locale():
         other = {name.lower() for name in getattr(english, part).values()}
         words = {name.lower() for name in getattr(locale, part).values() if name.isalpha()}
         wanted |= {word for word in words - other if len(word) >= 6}
-    wanted |= set(locale.months["stand-alone"]["wide"].values())
+    wanted |= set(locale.months["format"]["wide"].values())
     wanted |= set(locale.days["format"]["wide"].values())
     found = language.cldr_names("fi")
     foreign = language._foreign()
     assert len(wanted) > 400 and wanted - foreign <= set(found)
-    assert {"tammikuu", "keskiviikkona"} <= wanted
+    assert {"tammikuuta", "keskiviikkona"} <= wanted
     assert {"tunti", "vuosi"}.isdisjoint(found)  # five letters
     assert {"neliökilometrit", "vuoden päästä"} <= set(found)  # a unit, and a field of a date
 
 
 def test_names_are_the_same_whoever_has_looked_at_the_locale():
+    localedata._cache.clear()  # as if nobody had
     before = language.cldr_names("fi")
-    locale = babel.Locale("fi")
-    assert locale.months["stand-alone"]["wide"][1] == "tammikuu" and locale.languages
-    assert language.cldr_names("fi") == before
+    assert babel.Locale("fi").months["stand-alone"]["wide"][1] == "tammikuu"
+    assert language.cldr_names("fi") == before and "tammikuu" not in before
 
 
 def test_names_are_told_once_and_never_as_in_english_or_the_root_locale():
