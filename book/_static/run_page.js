@@ -19,6 +19,7 @@
     return new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.src = url;
+      script.async = false; // run in the order they are asked for, whichever arrives first
       script.onload = resolve;
       script.onerror = () => reject(new Error(`no answer from ${new URL(url).host || "this site"}`));
       document.head.append(script);

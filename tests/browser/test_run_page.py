@@ -149,6 +149,20 @@ def assert_outputs_are_the_stored_ones(page):
         assert new == pytest.approx(old, rel=1e-6)
 
 
+def test_what_a_page_needs_may_arrive_in_any_order(visit, pyodide):
+    seen, held = visit("http"), []
+    serve_cdn(seen.page.context, pyodide)
+    seen.page.context.route("**/run/algorithm.js*", lambda route: held.append(route))
+    page = seen.open(CHAPTER)
+    with page.expect_response("**/run/cells.js*"):
+        page.get_by_role("button", name="Run this page").press("Enter")
+    assert seen.until(lambda: held)
+    seen.frames(20)
+    assert page.locator(STATUS).inner_text() == ""  # it waits for its chapter
+    held[0].continue_()
+    wait_for(page, f"All {n_cells()} cells ran")
+
+
 def test_no_network(visit):
     seen = visit("http")
     page = seen.open(CHAPTER)
