@@ -84,6 +84,14 @@ def test_the_examples_to_draw_come_with_their_truths():
     assert len(set(shipped.truths)) > 1
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite_is_enough(bad):
+    theta = numbers(READER.n_params)
+    theta[-1] = bad
+    with pytest.raises(ValueError, match="start must be finite"):
+        base.checked_start("start", theta, READER.n_params)
+
+
 @pytest.mark.parametrize("ink", [-0.01, 1.01, np.nan])
 def test_ink_beyond_black_and_white_is_refused(ink):
     examples = np.zeros((1, 6, 28, 28))
