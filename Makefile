@@ -19,7 +19,7 @@ CODE := $(shell find maml_teach benchmarks -name '*.py' -o -name '*.npz' -o -nam
 # What makes pages of the outputs. An edit here writes every page again, and runs nothing.
 MAKERS := $(shell find book/_ext -type f -not -path '*/__pycache__/*') _config.yml _toc.yml conf.py
 
-.PHONY: all install build strict site-offline serve artifacts bench test test-browser lint clean help
+.PHONY: all install build strict notebooks lab site-offline serve artifacts bench test test-browser lint clean help
 all: serve
 
 help:

@@ -11,7 +11,7 @@ conv4x32   the same with 32 tasks; only measured if asked for
 Before anything is timed, every method's gradient in float64 is compared with plain PyTorch; one
 that is off by more than 1e-8 is reported and not timed. Then float32, one thread, rounds in which
 every method takes its turn, of 50 ms or one call, and medians. Writes
-benchmarks/results/compare.json, or compare_cuda.json.
+maml_teach/data/compare.json, or compare_cuda.json.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from maml_teach import lean, maml, maml_torch
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Sinusoids
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "maml_teach" / "data"
 ALPHA = 0.01
 ALIKE = 1e-8
 TURN = 0.05  # seconds
@@ -406,7 +406,6 @@ def main():
                 methods_of = partial(make, workload, n_inner_steps=k, device=options.device)
                 results["tables"][title] = compare(methods_of, options.rounds)
                 show(results["tables"][title])
-    RESULTS.mkdir(exist_ok=True)
     name = "compare.json" if options.device == "cpu" else f"compare_{options.device}.json"
     (RESULTS / name).write_text(json.dumps(results, indent=1) + "\n")
 

@@ -4,7 +4,7 @@ Conv4 with 64 filters and batch statistics on 28 x 28 images, 5 ways, 1 shot, 15
 one thread. Every measurement has a process of its own.
 
 Usage: python benchmarks/memory.py [--n-tasks 2] [--steps 1 5 10 20] [--repeat 3]
-Writes benchmarks/results/memory.json: of every process the megabytes above those before the call
+Writes maml_teach/data/memory.json: of every process the megabytes above those before the call
 and the seconds of processor time, for exact MAML by the walk back and by plain autograd through
 the inner loop, for FOMAML and for Reptile; and the least megabytes of each, with their growth.
 """
@@ -23,7 +23,7 @@ from torch import nn
 from maml_teach import maml_torch
 from maml_teach.tasks import Task
 
-RESULTS = Path(__file__).parent / "results" / "memory.json"
+RESULTS = Path(__file__).parents[1] / "maml_teach" / "data" / "memory.json"
 
 
 def conv4(n_filters=64, n_ways=5):
@@ -108,7 +108,6 @@ def main():
     least = {method: [min(runs) for runs in cells] for method, cells in megabytes.items()}
     ratio = {method: values[-1] / values[0] for method, values in least.items()}
     found |= {"megabytes_above_start": least, "last_over_first": ratio}
-    RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
     return print(ratio)
 

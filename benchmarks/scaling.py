@@ -11,7 +11,7 @@ with the local latency and bandwidth, and with those of a network, given as opti
 run on more than one machine.
 
 Usage: python benchmarks/scaling.py [--n-tasks 32] [--latency 5e-5] [--bandwidth 1.25e9]
-Writes benchmarks/results/scaling.json.
+Writes maml_teach/data/scaling.json.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from memory import conv4, random_tasks
 
 from maml_teach import maml_torch
 
-RESULTS = Path(__file__).parent / "results" / "scaling.json"
+RESULTS = Path(__file__).parents[1] / "maml_teach" / "data" / "scaling.json"
 N_MACHINES = [1, 2, 4, 8, 16, 32, 64]
 LENGTHS = [1_000, 10_000, 100_000, 1_000_000, 10_000_000]
 
@@ -132,7 +132,6 @@ def main():
     parser.add_argument("--latency", type=float, default=5e-5, help="of the network, s")
     parser.add_argument("--bandwidth", type=float, default=1.25e9, help="of the network, B/s")
     options = parser.parse_args()
-    RESULTS.parent.mkdir(exist_ok=True)
     times = measured(options.n_inner_steps)
     found = computed(times, options.n_tasks, (options.latency, options.bandwidth))
     text = json.dumps({"measured": times, "computed, not measured": found}, indent=1)

@@ -1,4 +1,4 @@
-"""Results as text: Markdown tables, and means with their 95 % intervals."""
+"""Results as text: Markdown tables, means with their 95 % intervals, numbers for the page."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,6 +18,20 @@ STUDENT = {
     9: 2.306,
     10: 2.262,
 }
+
+
+def glue(name: str, value: Any) -> None:
+    """Hand a value to the text of the page under a name; without myst-nb, which sets it, nothing.
+
+    Text says ``{glue:text}`name``` where the value belongs.
+
+    >>> glue("answer", 42)
+    """
+    try:
+        from myst_nb import glue as to_the_page
+    except ImportError:
+        return
+    to_the_page(name, value, display=False)
 
 
 def markdown_table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:

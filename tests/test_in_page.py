@@ -30,13 +30,6 @@ def module_of(name):
     return space
 
 
-def test_a_glued_value_is_shown_only_if_asked(shown):
-    glue = module_of("myst_nb")["glue"]
-    glue("name", 1, display=False)
-    glue("name", 2)
-    assert shown == [("text", "2")]
-
-
 def test_markup_and_markdown_are_shown_as_html(shown):
     display = module_of("IPython/display")
     display["display"](display["HTML"]("<i>1</i>"), display["Markdown"]("**2**"), 3)

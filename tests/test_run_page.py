@@ -131,10 +131,6 @@ def test_packages_are_those_needed():
     assert set(few) < set(many) == set(run_page.PINS["files"])
 
 
-def test_files_that_cells_read_travel_along():
-    assert list(chapter("concepts")["assets"]) == ["_static/concepts.svg"]
-
-
 def test_the_box_says_how_much_from_where():
     page = run_page.box(chapter("algorithm"), "algorithm", run_page.PINS["cdn"])
     assert "about 17 MB from cdn.jsdelivr.net" in " ".join(page.split())
@@ -146,7 +142,7 @@ def test_the_zip_holds_the_package_and_the_stand_ins():
     with zipfile.ZipFile(io.BytesIO(run_page.package_zip())) as file:
         names = set(file.namelist())
         assert file.read("maml_teach/maml.py") == (ROOT / "maml_teach/maml.py").read_bytes()
-    assert {"tqdm.py", "myst_nb.py", "IPython/display.py", "maml_teach/style.mplstyle"} <= names
+    assert {"tqdm.py", "maml_teach/data/concepts.svg", "IPython/display.py", "maml_teach/style.mplstyle"} <= names
     assert not any(name.endswith((".js", ".css", ".pyc")) for name in names)
     loaded = [path for kind in ("*.py", "*.npz") for path in (ROOT / "maml_teach").rglob(kind)]
     loaded = {path.relative_to(ROOT).as_posix() for path in loaded}

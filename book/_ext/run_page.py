@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import zipfile
 from functools import lru_cache
@@ -29,9 +28,9 @@ PINS = json.loads((HERE / "pyodide.json").read_text("utf-8"))
 BASE = (
     "RUN_PAGE_BASE"  # environment variable: an address, or a folder of the site itself
 )
-ASSET = re.compile(r"""["'](_static/[\w./-]+)["']""")
 HIDDEN = {"remove-cell", "remove-input"}
 SAYS = '# says "'  # above what an assertion holds a sentence of the chapter to
+LATER = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 ZIP_TIME = (2020, 1, 1, 0, 0, 0)  # the same files give the same bytes
 
 BOX = """
@@ -65,10 +64,15 @@ def imports(source, package=""):
     return found
 
 
+def is_for_types(node):
+    """Whether a node is ``if TYPE_CHECKING:``, which is never true as a program runs."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def at_once(tree):
     """The nodes of a module that run as it is imported."""
     for node in ast.iter_child_nodes(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if not isinstance(node, LATER) and not is_for_types(node):
             yield node
             yield from at_once(node)
 
@@ -189,15 +193,6 @@ def files(wanted, pins=PINS):
     return core + sorted(found)
 
 
-def assets(cells):
-    """Files of the book that the cells read: names relative to the chapters, base64."""
-    names = {name for cell in cells for name in ASSET.findall(cell["source"])}
-    return {
-        name: base64.b64encode((BOOK / name).read_bytes()).decode()
-        for name in sorted(names)
-    }
-
-
 def chapter(notebook):
     """What the page needs to run a notebook; ``None`` if there is nothing it could run."""
     cells = without_checks(list(code_cells(notebook)))
@@ -208,7 +203,6 @@ def chapter(notebook):
         "cells": cells,
         "packages": wanted,
         "files": files(wanted),
-        "assets": assets(cells),
     }
 
 

@@ -27,7 +27,7 @@
       scope.importScripts(URL.createObjectURL(new Blob([bytes], { type: "text/javascript" })));
     }
 
-    async function start({ files, lock, packages, zip, assets }) {
+    async function start({ files, lock, packages, zip }) {
       answerFrom({ ...files, "pyodide-lock.json": JSON.stringify(lock) });
       runScript(files["pyodide.js"]);
       runScript(files["pyodide.asm.js"]);
@@ -38,11 +38,6 @@
       await python.loadPackage(packages, quiet);
       if (trouble.length) throw new Error(trouble.join("; "));
       python.unpackArchive(decode(zip), "zip", { extractDir: HOME });
-      for (const [name, base64] of Object.entries(assets)) {
-        const path = `${HOME}/${name}`;
-        python.FS.mkdirTree(path.slice(0, path.lastIndexOf("/")));
-        python.FS.writeFile(path, decode(base64));
-      }
       python.runPython(`import os, sys; os.chdir("${HOME}"); sys.path.insert(0, "${HOME}")`);
       runner = python.pyimport("cell_runner");
     }
@@ -81,13 +76,12 @@
         worker.postMessage(message);
       });
 
-    const { packages, assets } = chapter;
     const stop = (reason) => {
       worker.terminate();
       giveUp(reason);
     };
     return {
-      ready: ask({ task: "start", files, packages, assets, zip: shared.package, lock: shared.pins.lock }),
+      ready: ask({ task: "start", files, packages: chapter.packages, zip: shared.package, lock: shared.pins.lock }),
       run: (source, name, show) => ask({ task: "run", source, name }, show),
       stop,
     };

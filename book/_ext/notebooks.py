@@ -1,0 +1,286 @@
+"""The chapters as notebooks that any front end shows: ``sphinx-build -b notebooks``.
+
+Code cells come from the source, to the character; text comes from the resolved page, as plain
+Markdown. First stands a cell that checks what is installed.
+"""
+
+import json
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import quote
+
+import nbformat
+from docutils import nodes
+from maml_teach import __version__
+from plain_markdown import blocks, inline
+from run_page import code_cells, modules_of, requirements
+from sphinx.builders import Builder
+from sphinx_exercise.nodes import solution_node
+
+BIBLIOGRAPHY = "book/bibliography"
+EXTRAS = {
+    "anywidget": "widgets",
+    "matplotlib": "plot",
+    "torch": "torch",
+}  # of the package
+LINES_PER_CELL = (
+    10_000  # how myst_nb numbers lines: those of the first cell from here on
+)
+HIDDEN = {"hide-input", "remove-input", "remove-cell"}
+FOLDED = "<details>\n<summary>{}</summary>\n\n{}\n\n</details>"
+KERNEL = {
+    "display_name": "Python 3 (ipykernel)",
+    "language": "python",
+    "name": "python3",
+}
+FIRST_CELL = """\
+# Checks what this notebook needs. To install it, run this in a cell, with the path to the file:
+#     {command}
+# The file is offered where this notebook is. The folder of the book's source does as well.
+import sys
+from importlib.util import find_spec
+
+from packaging.version import Version
+
+try:
+    from maml_teach import __version__ as installed
+except ImportError:
+    installed = "0"
+
+
+class NotInstalled(ImportError):
+    def _render_traceback_(self):  # one sentence instead of a traceback
+        return [str(self)]
+
+
+missing = [name for name in {modules} if not find_spec(name)]
+if Version(installed) < Version("{version}"):
+    missing.append("maml_teach {version} or newer")
+if missing:
+    needs = f"This notebook needs {{' and '.join(missing)}}: run "
+    how = "{command}"
+    raise NotInstalled(f"{{needs}}{{how}} with the path to that file, then restart the kernel.")
+if "google.colab" in sys.modules:  # there, figures have to be allowed
+    from google.colab import output
+
+    output.enable_custom_widget_manager()
+"""
+
+
+def file_name(docname):
+    """Name of the notebook of a page."""
+    return f"{Path(docname).name}.ipynb"
+
+
+def first_cell(notebook):
+    """The cell that checks what a chapter needs, and says in one sentence what is missing."""
+    loaded = requirements(modules_of(code_cells(notebook)))
+    modules = sorted(loaded & {*EXTRAS})
+    extras = ",".join(sorted(EXTRAS[name] for name in modules))
+    wheel = f"maml_teach-{__version__}-py3-none-any.whl[{extras}]".replace("[]", "")
+    names = json.dumps(modules)
+    return FIRST_CELL.format(
+        command=f"%pip install '{wheel}'", modules=names, version=__version__
+    )
+
+
+def is_cell(node):
+    """Whether a node is a code cell with its outputs."""
+    return isinstance(node, nodes.container) and node.get("nb_element") == "cell_code"
+
+
+def place(node):
+    """Index of the source's cell that a node comes from, or ``None``."""
+    if is_cell(node):
+        return node["cell_index"]
+    lines = [each.line for each in node.findall() if getattr(each, "line", None)]
+    return min(lines) // LINES_PER_CELL - 1 if lines else None
+
+
+def parts(section, page, prefix="", level=1):
+    """The text of a page in pieces: ``(index of the source's cell or None, Markdown)``.
+
+    Args:
+        section: What to go through.
+        page: See ``plain_markdown``.
+        prefix: What the section's title starts with.
+        level: Of the section's heading.
+    """
+    for node in section.children:
+        if isinstance(node, nodes.section):
+            yield from parts(node, page, level=level + 1)
+        elif isinstance(node, nodes.title):
+            yield place(node), f"{'#' * level} {prefix}{inline(node, page)}"
+        elif isinstance(node, solution_node):
+            yield from folded(node.children[1].children, page)
+        else:
+            yield place(node), "" if is_cell(node) else blocks([node], page)
+
+
+def folded(children, page):
+    """The text of a solution, which the reader unfolds; a piece before and after each code cell."""
+    summary = "Solution"
+    for is_code, group in groupby(children, is_cell):
+        group = list(group)
+        if is_code:
+            yield place(group[-1]), ""
+        else:
+            yield place(group[0]), FOLDED.format(summary, blocks(group, page))
+            summary = "Solution, continued"
+
+
+def texts(section, page, prefix):
+    """``{index of the source's cell: its Markdown}``."""
+    found, now = {}, 0
+    for index, text in parts(section, page, prefix):
+        now = max(now, index or 0)
+        if text:
+            found.setdefault(now, []).append(text)
+    return {index: "\n\n".join(pieces) for index, pieces in found.items()}
+
+
+def captions(doctree, page):
+    """``{index of a code cell: number and caption of the figure it draws}``."""
+    found = {}
+    for cell in doctree.findall(is_cell):
+        for figure in cell.findall(nodes.figure):
+            text = "".join(inline(each, page) for each in figure.findall(nodes.caption))
+            found[place(cell)] = f"**Figure {page.number(figure)}.** {text}"
+    return found
+
+
+def solution_cells(doctree):
+    """Indices of the code cells that belong to a solution."""
+    solutions = doctree.findall(solution_node)
+    return {place(cell) for each in solutions for cell in each.findall(is_cell)}
+
+
+def code_cell(source, identifier, tags=(), hidden=False):
+    """A code cell without outputs; a hidden one shows nothing else, in JupyterLab and Colab."""
+    cell = nbformat.v4.new_code_cell(source, id=identifier)
+    cell.metadata = {"tags": list(tags)} if tags else {}
+    if hidden:
+        cell.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    return cell
+
+
+def text_cell(text, identifier):
+    """A cell of Markdown."""
+    return nbformat.v4.new_markdown_cell(text, id=identifier)
+
+
+def cells(notebook, texts, captions, solutions):
+    """The cells of a chapter, each code cell as in the source."""
+    for index, cell in enumerate(notebook["cells"]):
+        source, name = "".join(cell["source"]), cell["id"]
+        tags = cell["metadata"].get("tags", [])
+        if cell["cell_type"] == "code":
+            hidden = bool(HIDDEN & {*tags}) or index in solutions
+            yield code_cell(source, name, tags, hidden)
+            if index in captions:
+                yield text_cell(captions[index], f"{name}-caption")
+        elif index in texts:
+            yield text_cell(texts[index], name)
+
+
+def chapter_number(env, docname):
+    """``"3. "`` for the third chapter; nothing for a page without a number."""
+    return "".join(f"{n}. " for n in env.toc_secnumbers.get(docname, {}).get("", ()))
+
+
+def headings(doctree, number):
+    """``{identifier of a section: what JupyterLab calls it in an address}``; empty with maths."""
+    found = {}
+    for section in doctree.findall(nodes.section):
+        title = section.children[0]
+        if isinstance(title, nodes.title):
+            text = f"{number if section.parent is doctree else ''}{title.astext()}"
+            name = (
+                "" if any(title.findall(nodes.math)) else text.strip().replace(" ", "-")
+            )
+            found |= dict.fromkeys(section["ids"], quote(name, safe="(),:'"))
+    return found
+
+
+def addresses(citations):
+    """``{identifier: address}`` of the sources in the bibliography that can be opened."""
+    found = {}
+    for each in citations:
+        fields = each.entry.fields
+        doi = f"https://doi.org/{fields['doi']}" if "doi" in fields else ""
+        found[each.citation_id] = fields.get("url", doi)
+    return found
+
+
+class NotebookBuilder(Builder):
+    """Writes every page as a notebook, all into one folder."""
+
+    name = "notebooks"
+    format = "notebooks"
+
+    def get_outdated_docs(self):
+        """All: it takes seconds."""
+        return self.env.found_docs
+
+    def get_target_uri(self, docname, typ=None):
+        """The file beside the others."""
+        return file_name(docname)
+
+    def prepare_writing(self, docnames):
+        """Look up where links may lead."""
+        self.sources = addresses(self.env.get_domain("cite").citations)
+        self.headings = {
+            file_name(name): headings(
+                self.env.get_doctree(name), chapter_number(self.env, name)
+            )
+            for name in docnames
+        }
+
+    def number(self, node):
+        """Number of an equation, an exercise, an algorithm or a figure, as on the site."""
+        kinds = self.fignumbers.values()
+        (found,) = (kind[node["ids"][0]] for kind in kinds if node["ids"][0] in kind)
+        return ".".join(map(str, found))
+
+    def address(self, node):
+        """Where a link leads; an equation or an exercise of the same notebook has no address."""
+        target, _, fragment = node.get("refuri", "").partition("#")
+        if ":" in target:
+            return node["refuri"]
+        fragment = fragment or node.get("refid", "")
+        if target == file_name(BIBLIOGRAPHY) and self.sources.get(fragment):
+            return self.sources[fragment]
+        heading = self.headings[target or self.own_name].get(fragment)
+        return f"{target}#{heading}" if heading else target
+
+    def write_doc(self, docname, doctree):
+        """Write one page."""
+        self.own_name = file_name(docname)
+        self.fignumbers = self.env.toc_fignumbers.get(docname, {})
+        section = doctree.next_node(nodes.section)
+        found = texts(section, self, chapter_number(self.env, docname))
+        path = Path(self.env.doc2path(docname))
+        if path.suffix == ".ipynb":
+            source = json.loads(path.read_text("utf-8"))
+            first = code_cell(first_cell(source), "what-it-needs")
+            drawn, solutions = captions(doctree, self), solution_cells(doctree)
+            made = [first, *cells(source, found, drawn, solutions)]
+        else:
+            made = [text_cell("\n\n".join(found.values()), "text")]
+        metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+        notebook = nbformat.v4.new_notebook(cells=made, metadata=metadata)
+        nbformat.write(notebook, Path(self.outdir) / self.own_name)
+
+
+def choose_outputs(app, config):
+    """Of a cell's outputs the pictures count here, whose captions are kept, and the text."""
+    kinds = ("image/png", "image/svg+xml", "text/plain")
+    found = [(NotebookBuilder.name, kind, rank) for rank, kind in enumerate(kinds)]
+    config.nb_mime_priority_overrides = [*config.nb_mime_priority_overrides, *found]
+
+
+def setup(app):
+    """Make the builder known."""
+    app.add_builder(NotebookBuilder)
+    app.connect("config-inited", choose_outputs)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
