@@ -7,6 +7,7 @@ BROWSERS ?= 3
 
 BIN := .venv/bin
 SITE := _build/html
+NOTEBOOKS := _build/notebooks
 # One thread each: the arrays are small, and threads that fight for cores only slow them down.
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
@@ -27,6 +28,8 @@ help:
 	@echo "                   an edit of text, a chapter, CSS or JavaScript is on the page in seconds"
 	@echo "make build         build the book into $(SITE)"
 	@echo "make strict        build from nothing: run every notebook, warnings are errors"
+	@echo "make notebooks     the chapters for JupyterLab, VS Code, Colab, into $(NOTEBOOKS) (EXECUTED=1: with outputs)"
+	@echo "make lab           JupyterLab on them"
 	@echo "make site-offline  the site with Python for its Run buttons inside (PYODIDE=folder, else downloaded)"
 	@echo "make test          package, doctests, notebooks: all tests but those of the built site"
 	@echo "make test-browser  the built site in Chromium (after make strict)"
@@ -57,18 +60,45 @@ _build/makers: $(MAKERS) _build/code
 	rm -rf _build/html _build/.doctrees
 	touch $@
 
-build: .venv/installed _build/makers
-	$(BOOK)
+# The package as a file that a notebook can be run with. What is left in build/ would get into it.
+dist: .venv/installed pyproject.toml $(shell find maml_teach -type f -not -path '*/__pycache__/*')
+	rm -rf build $@
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w $@ .
+	rm -rf build
+	touch $@
 
-strict: .venv/installed
+# The chapters as notebooks for any front end, from what the build of the site has read and run.
+define WRITE_NOTEBOOKS
+PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/sphinx-build -q -W -n --keep-going -b notebooks -d _build/.doctrees . $(1)
+rm -rf $(1)/_static
+cp dist/*.whl $(1)
+endef
+
+build: .venv/installed _build/makers dist
+	$(BOOK)
+	$(call WRITE_NOTEBOOKS,$(SITE)/notebooks)
+
+strict: .venv/installed dist
 	rm -rf _build
 	$(BOOK) -W -n --keep-going
 	touch _build/code _build/makers
+	$(call WRITE_NOTEBOOKS,$(SITE)/notebooks)
+
+# EXECUTED=1: with their outputs. A notebook that you have changed is kept.
+EXECUTED ?=
+notebooks: build
+	$(call WRITE_NOTEBOOKS,$(NOTEBOOKS))
+	$(if $(EXECUTED),$(BIN)/jupyter nbconvert --to notebook --execute --inplace $(NOTEBOOKS)/*.ipynb)
+	@echo "The chapters as notebooks, and the package that they need: $(NOTEBOOKS)"
+
+lab: notebooks
+	$(BIN)/jupyter lab --notebook-dir=$(NOTEBOOKS) $(NOTEBOOKS)/intro.ipynb
 
 # PYODIDE: a folder with the files that book/_ext/pyodide.json pins; without it they are downloaded.
 PYODIDE ?=
-site-offline: .venv/installed _build/makers
+site-offline: .venv/installed _build/makers dist
 	RUN_PAGE_BASE=_static/pyodide/ $(BOOK) --all
+	$(call WRITE_NOTEBOOKS,$(SITE)/notebooks)
 	$(BIN)/python scripts/pyodide_files.py place "$(PYODIDE)" $(SITE)
 
 serve: build
@@ -116,4 +146,4 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 clean:
-	rm -rf _build .venv .bench *.egg-info
+	rm -rf _build build dist .venv .bench *.egg-info

@@ -4,19 +4,23 @@ Code cells come from the source, to the character; text comes from the resolved 
 Markdown. First stands a cell that checks what is installed.
 """
 
+import hashlib
 import json
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from urllib.parse import quote
 
 import nbformat
 from docutils import nodes
+from downloads import WHEEL, file_name
 from maml_teach import __version__
 from plain_markdown import blocks, inline
 from run_page import code_cells, modules_of, requirements
 from sphinx.builders import Builder
+from sphinx.util import logging
 from sphinx_exercise.nodes import solution_node
 
+LOGGER = logging.getLogger(__name__)
 BIBLIOGRAPHY = "book/bibliography"
 EXTRAS = {
     "anywidget": "widgets",
@@ -67,17 +71,12 @@ if "google.colab" in sys.modules:  # there, figures have to be allowed
 """
 
 
-def file_name(docname):
-    """Name of the notebook of a page."""
-    return f"{Path(docname).name}.ipynb"
-
-
 def first_cell(notebook):
     """The cell that checks what a chapter needs, and says in one sentence what is missing."""
     loaded = requirements(modules_of(code_cells(notebook)))
     modules = sorted(loaded & {*EXTRAS})
     extras = ",".join(sorted(EXTRAS[name] for name in modules))
-    wheel = f"maml_teach-{__version__}-py3-none-any.whl[{extras}]".replace("[]", "")
+    wheel = f"{WHEEL}[{extras}]".replace("[]", "")
     names = json.dumps(modules)
     return FIRST_CELL.format(
         command=f"%pip install '{wheel}'", modules=names, version=__version__
@@ -269,7 +268,38 @@ class NotebookBuilder(Builder):
             made = [text_cell("\n\n".join(found.values()), "text")]
         metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
         notebook = nbformat.v4.new_notebook(cells=made, metadata=metadata)
-        nbformat.write(notebook, Path(self.outdir) / self.own_name)
+        notebook.metadata["as_written"] = fingerprint(notebook)
+        write(notebook, Path(self.outdir) / self.own_name)
+
+
+def fingerprint(notebook):
+    """Changes with the text and the code of a notebook, not with its outputs."""
+    sources = [cell["source"] for cell in notebook["cells"]]
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+
+
+def write(notebook, path):
+    """Write a notebook, and lose nothing of an earlier one.
+
+    Where the book says the same as before, the file stays, with what a reader has made of it. Where
+    not, a reader's own version is kept beside the new file.
+    """
+    if path.exists():
+        earlier = nbformat.read(path, as_version=4)
+        written = earlier.metadata.get("as_written")
+        if written == notebook.metadata["as_written"]:
+            return
+        if written != fingerprint(earlier):
+            yours = free_name(path)
+            path.rename(yours)
+            LOGGER.info("kept your version of %s as %s", path.name, yours.name)
+    nbformat.write(notebook, path)
+
+
+def free_name(path):
+    """A name beside a file that no file has."""
+    names = (path.with_stem(f"{path.stem}-yours-{n}") for n in count(1))
+    return next(name for name in names if not name.exists())
 
 
 def choose_outputs(app, config):

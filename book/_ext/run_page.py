@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from docutils import nodes
+from downloads import links
 
 HERE = Path(__file__).parent
 BOOK, ROOT = HERE.parents[:2]
@@ -40,7 +41,8 @@ about {megabytes:.0f} MB from {host}, and runs the {n_cells} code cells below, f
 <p role="status"></p></div>"""
 NO_TORCH = """
 <p class="run-page">This chapter needs PyTorch, which does not run in a browser page.
-<a href="{notebook}" download>Download the notebook</a> to run it.</p>"""
+<a href="{notebook}" download>Download the notebook</a> and <a href="{package}" download>the
+package it needs</a> to run it.</p>"""
 
 
 def imports(source, package=""):
@@ -263,17 +265,16 @@ def notebook_of(app, docname):
 
 def place_box(app, pagename, templatename, context, doctree):
     """Put the button, or the reason why there is none, below the chapter's title."""
-    notebook = notebook_of(app, pagename)
-    if not notebook or not context.get("body"):
+    source = notebook_of(app, pagename)
+    if not source or not context.get("body"):
         return
-    data, above = chapter(notebook), ""
+    data, above = chapter(source), ""
     if data:
         above = box(data, Path(pagename).name, app.config.run_page_base)
         app.add_js_file("run_page.js", loading_method="defer")
-    elif needs_torch(modules_of(code_cells(notebook))):
-        above = NO_TORCH.format(
-            notebook=context["pathto"](f"_sources/{pagename}.ipynb", 1)
-        )
+    elif needs_torch(modules_of(code_cells(source))):
+        notebook, package = links(context, pagename)
+        above = NO_TORCH.format(notebook=notebook, package=package)
     context["body"] = context["body"].replace("</h1>", f"</h1>{above}", 1)
 
 
