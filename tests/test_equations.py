@@ -4,8 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import ladder
 import pytest
 import yaml
+
+from maml_teach.data import record
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [p for kind in ("*.py", "*.js") for p in sorted((ROOT / "maml_teach").rglob(kind))]
@@ -84,3 +87,12 @@ def test_every_known_equation_is_a_line_of_the_core():
 def test_every_equation_of_the_package_names_its_test():
     ladder = [(ROOT / "tests" / f"test_{name}.py").read_text() for name in ("gradients", "family")]
     assert {n for n in CITED if n[0] in "35"} <= numbers("".join(ladder))
+
+
+def test_the_table_of_tests_is_that_of_the_ladder():
+    text = ladder.TESTS.read_text("utf-8")
+    table = record("ladder")
+    assert table == ladder.ladder(text)
+    comments = re.findall(r"^# checks (.*)", text, re.MULTILINE)
+    assert sorted(" ".join(comments).split()) == sorted(n for n in table for _ in table[n])
+    assert set(table) <= {f"({number})" for number in CITED} | {"(3.4)", "(3.8)"}

@@ -101,3 +101,21 @@ def test_a_chapter_is_stripped_and_stands_in_the_contents(path):
     found = notebook_cells(path.stem)
     assert not [cell["id"] for cell in found if cell.get("outputs") or cell.get("execution_count")]
     assert f"book/{path.stem}\n" in (ROOT / "_toc.yml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_reads_nothing_beside_it(chapter):
+    """A downloaded one has the package, and no file of this repository."""
+    code = "\n".join(code_cells(chapter).values())
+    assert (
+        re.findall(r"""["'](?:\.|/|_static|book|benchmarks|tests|maml_teach/)[\w./]*/""", code)
+        == []
+    )
+    assert "myst_nb" not in code  # the page's own means are those of maml_teach.reporting
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_what_a_cell_makes_is_plain_markdown(chapter):
+    """Its table is shown in JupyterLab as it is."""
+    made = [text for text in code_cells(chapter).values() if "Markdown(" in text]
+    assert re.findall(r"\{[\w:-]+\}`[\w-]+`", "\n".join(made)) == []

@@ -1,14 +1,16 @@
 """Intervals and tables: every half width against a computation of its own."""
 
 import statistics
+import sys
 from fractions import Fraction
 from math import comb, sqrt
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from maml_teach.reporting import STUDENT, band, markdown_table, over_seeds, with_intervals
+from maml_teach.reporting import STUDENT, band, glue, markdown_table, over_seeds, with_intervals
 
 
 def test_two_to_ten_seeds_have_a_quantile():
@@ -60,3 +62,14 @@ def test_the_band_is_the_mean_and_its_interval_at_each_place():
 def test_a_table_has_a_cell_for_each_entry():
     table = markdown_table(["a", "b"], [[1, "x"], ["---", Fraction(1, comb(4, 2))]])
     assert table.splitlines() == ["| a | b |", "|---|---|", "| 1 | x |", "|---| 1/6 |"]
+
+
+def test_a_value_is_handed_to_the_page_and_nowhere_else(monkeypatch):
+    given = []
+    page = SimpleNamespace(glue=lambda *args, **how: given.append((args, how)))
+    monkeypatch.setitem(sys.modules, "myst_nb", page)
+    assert glue("loss", 0.5) is None
+    assert given == [(("loss", 0.5), {"display": False})]
+    monkeypatch.setitem(sys.modules, "myst_nb", None)  # as if it were not installed
+    assert glue("loss", 0.5) is None
+    assert len(given) == 1

@@ -142,7 +142,12 @@ def test_the_zip_holds_the_package_and_the_stand_ins():
     with zipfile.ZipFile(io.BytesIO(run_page.package_zip())) as file:
         names = set(file.namelist())
         assert file.read("maml_teach/maml.py") == (ROOT / "maml_teach/maml.py").read_bytes()
-    assert {"tqdm.py", "maml_teach/data/concepts.svg", "IPython/display.py", "maml_teach/style.mplstyle"} <= names
+    assert {
+        "tqdm.py",
+        "maml_teach/data/concepts.svg",
+        "IPython/display.py",
+        "maml_teach/style.mplstyle",
+    } <= names
     assert not any(name.endswith((".js", ".css", ".pyc")) for name in names)
     loaded = [path for kind in ("*.py", "*.npz") for path in (ROOT / "maml_teach").rglob(kind)]
     loaded = {path.relative_to(ROOT).as_posix() for path in loaded}

@@ -2,14 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
-from jupyter_book.config import get_final_config
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace
+import small
+from small import built, cell, notebook
 
-ROOT = Path(__file__).parents[1]
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 CONTENTS = """
@@ -37,47 +34,15 @@ See {eq}`eq-one` and ![a picture](picture.png).
 FIGURE = {"_anywidget_id": "maml_teach.widgets.arm.LiftIt", "_esm": "ESM", "payload": 1.5}
 
 
-def cell(kind, source, **more):
-    own = {"execution_count": 1, "outputs": []} if kind == "code" else {}
-    name = f"cell{len(source):04d}"
-    return {"cell_type": kind, "source": source, "metadata": {}, "id": name} | own | more
-
-
-def notebook(cells, widgets):
-    python = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": python, "widgets": widgets}
-    return json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
-
-
-def written(source, cells, widgets):
+def written(source, cells, widgets=None):
     """The sources of the site in a folder."""
     from PIL import Image
 
-    (source / "book").mkdir()
     texts = {"first.md": "# First\n\nWords.", "notation.md": NOTATION}
     texts["chapter.ipynb"] = notebook(cells, widgets)
-    for name, text in texts.items():
-        (source / "book" / name).write_text(text, "utf-8")
+    small.written(source, CONTENTS, texts)
     Image.new("1", (30, 20)).save(source / "book" / "picture.png")
-    (source / "_toc.yml").write_text(CONTENTS, "utf-8")
     return source
-
-
-def built(source, **options):
-    """The folder of the built site, and the exit code of the build."""
-    given = {"latex_individualpages": False, "external_toc_path": str(source / "_toc.yml")}
-    settings, _ = get_final_config(user_yaml=ROOT / "_config.yml", sourcedir=ROOT, cli_config=given)
-    elsewhere = {"bibtex_bibfiles": [], "html_logo": "", "html_favicon": "", "html_static_path": []}
-    settings |= elsewhere | {"nb_execution_mode": "off", "exclude_patterns": []} | options
-    out = source / "_build" / "html"
-    with docutils_namespace():
-        # Warnings are errors, as in the strict build.
-        app = Sphinx(
-            *(source, None, out, source / "_build" / ".doctrees", "html", settings),
-            **{"status": None, "warningiserror": True, "keep_going": True},
-        )
-        app.build()
-    return out, app.statuscode
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +66,7 @@ def site(tmp_path_factory):
 def test_a_claim_that_fails_stops_the_strict_build(claim, code, tmp_path):
     """So the chapters need not run a second time where that build runs them."""
     cells = [cell("markdown", TEXT), cell("code", f"assert {claim}")]
-    source = written(tmp_path, cells, {})
+    source = written(tmp_path, cells)
     assert built(source, nb_execution_mode="force", nb_execution_timeout=60)[1] == code
 
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 from itertools import count, groupby
 from pathlib import Path
-from urllib.parse import quote
 
 import nbformat
 from docutils import nodes
@@ -38,9 +37,7 @@ KERNEL = {
     "name": "python3",
 }
 FIRST_CELL = """\
-# Checks what this notebook needs. To install it, run this in a cell, with the path to the file:
-#     {command}
-# The file is offered where this notebook is. The folder of the book's source does as well.
+# Checks what this notebook needs, and says what is missing
 import sys
 from importlib.util import find_spec
 
@@ -57,13 +54,16 @@ class NotInstalled(ImportError):
         return [str(self)]
 
 
+# The file is offered where this notebook is; the folder of the book's source does as well.
+command = "%pip install '{wheel}'"
 missing = [name for name in {modules} if not find_spec(name)]
 if Version(installed) < Version("{version}"):
     missing.append("maml_teach {version} or newer")
 if missing:
-    needs = f"This notebook needs {{' and '.join(missing)}}: run "
-    how = "{command}"
-    raise NotInstalled(f"{{needs}}{{how}} with the path to that file, then restart the kernel.")
+    raise NotInstalled(
+        f"This notebook needs {{' and '.join(missing)}}: run {{command}} in a cell, "
+        "with the path to that file, and restart the kernel."
+    )
 if "google.colab" in sys.modules:  # there, figures have to be allowed
     from google.colab import output
 
@@ -78,9 +78,7 @@ def first_cell(notebook):
     extras = ",".join(sorted(EXTRAS[name] for name in modules))
     wheel = f"{WHEEL}[{extras}]".replace("[]", "")
     names = json.dumps(modules)
-    return FIRST_CELL.format(
-        command=f"%pip install '{wheel}'", modules=names, version=__version__
-    )
+    return FIRST_CELL.format(wheel=wheel, modules=names, version=__version__)
 
 
 def is_cell(node):
@@ -109,7 +107,13 @@ def parts(section, page, prefix="", level=1):
         if isinstance(node, nodes.section):
             yield from parts(node, page, level=level + 1)
         elif isinstance(node, nodes.title):
-            yield place(node), f"{'#' * level} {prefix}{inline(node, page)}"
+            marks = [
+                f'<a id="{each}"></a>\n\n'
+                for each in section["ids"]
+                if each in page.anchors
+            ]
+            heading = f"{'#' * level} {prefix}{inline(node, page)}"
+            yield place(node), "".join([*marks, heading])
         elif isinstance(node, solution_node):
             yield from folded(node.children[1].children, page)
         else:
@@ -154,12 +158,23 @@ def solution_cells(doctree):
     return {place(cell) for each in solutions for cell in each.findall(is_cell)}
 
 
-def code_cell(source, identifier, tags=(), hidden=False):
-    """A code cell without outputs; a hidden one shows nothing else, in JupyterLab and Colab."""
+def code_cell(source, identifier, tags=(), folded=()):
+    """A code cell without outputs.
+
+    Args:
+        source: The code.
+        identifier: Of the cell, within its notebook.
+        tags: Of the cell.
+        folded: What JupyterLab and Colab fold of it: ``"source"``, ``"outputs"``.
+    """
     cell = nbformat.v4.new_code_cell(source, id=identifier)
     cell.metadata = {"tags": list(tags)} if tags else {}
-    if hidden:
-        cell.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    if folded:
+        hidden = {f"{part}_hidden": True for part in folded}
+        cell.metadata |= {
+            "jupyter": hidden,
+            "cellView": "form",
+        }  # Colab knows the second
     return cell
 
 
@@ -174,8 +189,9 @@ def cells(notebook, texts, captions, solutions):
         source, name = "".join(cell["source"]), cell["id"]
         tags = cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code":
-            hidden = bool(HIDDEN & {*tags}) or index in solutions
-            yield code_cell(source, name, tags, hidden)
+            hidden = ("source",) if HIDDEN & {*tags} else ()
+            folded = ("source", "outputs") if index in solutions else hidden
+            yield code_cell(source, name, tags, folded)
             if index in captions:
                 yield text_cell(captions[index], f"{name}-caption")
         elif index in texts:
@@ -187,18 +203,15 @@ def chapter_number(env, docname):
     return "".join(f"{n}. " for n in env.toc_secnumbers.get(docname, {}).get("", ()))
 
 
-def headings(doctree, number):
-    """``{identifier of a section: what JupyterLab calls it in an address}``; empty with maths."""
-    found = {}
-    for section in doctree.findall(nodes.section):
-        title = section.children[0]
-        if isinstance(title, nodes.title):
-            text = f"{number if section.parent is doctree else ''}{title.astext()}"
-            name = (
-                "" if any(title.findall(nodes.math)) else text.strip().replace(" ", "-")
-            )
-            found |= dict.fromkeys(section["ids"], quote(name, safe="(),:'"))
-    return found
+def anchors(doctree, labels):
+    """Identifiers of the sections that a link leads to: those of labels, and those of references."""
+    linked = {
+        node["refid"] for node in doctree.findall(nodes.reference) if "refid" in node
+    }
+    sections = doctree.findall(nodes.section)
+    return {
+        each for node in sections for each in node["ids"] if each in linked | labels
+    }
 
 
 def addresses(citations):
@@ -228,12 +241,7 @@ class NotebookBuilder(Builder):
     def prepare_writing(self, docnames):
         """Look up where links may lead."""
         self.sources = addresses(self.env.get_domain("cite").citations)
-        self.headings = {
-            file_name(name): headings(
-                self.env.get_doctree(name), chapter_number(self.env, name)
-            )
-            for name in docnames
-        }
+        self.labels = {*self.env.get_domain("std").anonlabels}
 
     def number(self, node):
         """Number of an equation, an exercise, an algorithm or a figure, as on the site."""
@@ -242,26 +250,28 @@ class NotebookBuilder(Builder):
         return ".".join(map(str, found))
 
     def address(self, node):
-        """Where a link leads; an equation or an exercise of the same notebook has no address."""
+        """Where a link leads: a page of the web, a notebook, a section of this one.
+
+        Nowhere if it is an equation or an exercise of this one: its number says where it is.
+        """
         target, _, fragment = node.get("refuri", "").partition("#")
         if ":" in target:
             return node["refuri"]
         fragment = fragment or node.get("refid", "")
         if target == file_name(BIBLIOGRAPHY) and self.sources.get(fragment):
             return self.sources[fragment]
-        heading = self.headings[target or self.own_name].get(fragment)
-        return f"{target}#{heading}" if heading else target
+        return f"#{fragment}" if not target and fragment in self.anchors else target
 
     def write_doc(self, docname, doctree):
         """Write one page."""
-        self.own_name = file_name(docname)
+        self.anchors = anchors(doctree, self.labels)
         self.fignumbers = self.env.toc_fignumbers.get(docname, {})
         section = doctree.next_node(nodes.section)
         found = texts(section, self, chapter_number(self.env, docname))
         path = Path(self.env.doc2path(docname))
         if path.suffix == ".ipynb":
             source = json.loads(path.read_text("utf-8"))
-            first = code_cell(first_cell(source), "what-it-needs")
+            first = code_cell(first_cell(source), "what-it-needs", folded=("source",))
             drawn, solutions = captions(doctree, self), solution_cells(doctree)
             made = [first, *cells(source, found, drawn, solutions)]
         else:
@@ -269,7 +279,7 @@ class NotebookBuilder(Builder):
         metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
         notebook = nbformat.v4.new_notebook(cells=made, metadata=metadata)
         notebook.metadata["as_written"] = fingerprint(notebook)
-        write(notebook, Path(self.outdir) / self.own_name)
+        write(notebook, Path(self.outdir) / file_name(docname))
 
 
 def fingerprint(notebook):

@@ -9,6 +9,7 @@ import ast
 import re
 from functools import lru_cache
 from pathlib import Path
+from textwrap import indent
 
 from docutils import nodes
 from sphinx.addnodes import number_reference
@@ -16,7 +17,9 @@ from sphinx_exercise.nodes import exercise_enumerable_node
 from sphinx_proof.nodes import algorithm_node
 
 ROOT = Path(__file__).parents[2]
-SPECIAL = re.compile(r"[\\*`$]|(?<!\w)_|_(?!\w)|\](?=\()|<(?=[a-zA-Z/!?])|&(?=#?\w+;)")
+SPECIAL = re.compile(
+    r"[\\*`$]|(?<![^\W_])_|_(?![^\W_])|\](?=\()|<(?=[a-zA-Z/!?])|&(?=#?\w+;)"
+)
 LOOKS_LIKE_A_LIST = re.compile(r"^(\d*)([#>+.)-])(?=\s)")
 SHOWN_BELOW = "*The figure stands below the last cell that it is made of.*"
 
@@ -142,8 +145,8 @@ def items(node, page):
     found = []
     for n, item in enumerate(node.children, 1):
         marker = f"{n}. " if is_numbered else "- "
-        text = blocks(item.children, page).replace("\n", f"\n{' ' * len(marker)}")
-        found.append(f"{marker}{text}")
+        text = blocks(item.children, page)
+        found.append(marker + indent(text, " " * len(marker)).lstrip())
     return "\n".join(found)
 
 
