@@ -20,10 +20,10 @@ checks              central differences, and ``check_meta_gradient`` for anyone'
 diagnosis           gradients that are wrong in known ways, to name a mistake
 measures            what the book measures of gradients and features: gaps, spreads, likeness
 timing              seconds and megabytes of a call
-reporting           tables, and means with their intervals, as text
+reporting           tables, means with their intervals, numbers for the page, as text
 plotting            one function per kind of static figure
 inputs              what every entrance checks, and the arrays within an input
-data                trained parameters and measured results, made by ``scripts/``
+data                trained parameters and measured results, made by programs
 applications        images, detection, language, navigation, an arm, driving
 widgets             the interactive figures, a folder each
 ==================  =======================================================================

@@ -31,6 +31,7 @@ LINES_PER_CELL = (
 )
 HIDDEN = {"hide-input", "remove-input", "remove-cell"}
 FOLDED = "<details>\n<summary>{}</summary>\n\n{}\n\n</details>"
+SOLUTION_BELOW = "*Solution: the folded cell below.*"
 KERNEL = {
     "display_name": "Python 3 (ipykernel)",
     "language": "python",
@@ -90,8 +91,11 @@ def place(node):
     """Index of the source's cell that a node comes from, or ``None``."""
     if is_cell(node):
         return node["cell_index"]
-    lines = [each.line for each in node.findall() if getattr(each, "line", None)]
-    return min(lines) // LINES_PER_CELL - 1 if lines else None
+    lines = (each.line for each in node.findall() if getattr(each, "line", None))
+    line = next(
+        lines, None
+    )  # its own, before those of numbers that come from other cells
+    return line and line // LINES_PER_CELL - 1
 
 
 def parts(section, page, prefix="", level=1):
@@ -123,6 +127,9 @@ def parts(section, page, prefix="", level=1):
 def folded(children, page):
     """The text of a solution, which the reader unfolds; a piece before and after each code cell."""
     summary = "Solution"
+    if is_cell(children[0]):
+        yield None, SOLUTION_BELOW
+        summary = "Solution, continued"
     for is_code, group in groupby(children, is_cell):
         group = list(group)
         if is_code:
@@ -185,6 +192,12 @@ def text_cell(text, identifier):
 
 def cells(notebook, texts, captions, solutions):
     """The cells of a chapter, each code cell as in the source."""
+    kinds = {index: cell["cell_type"] for index, cell in enumerate(notebook["cells"])}
+    lost = [texts[index] for index in texts if kinds[index] != "markdown"]
+    if lost:
+        raise ValueError(
+            f"no cell of the source is known for this text: {lost[0][:80]!r}"
+        )
     for index, cell in enumerate(notebook["cells"]):
         source, name = "".join(cell["source"]), cell["id"]
         tags = cell["metadata"].get("tags", [])
