@@ -17,9 +17,9 @@ CHECKS = re.compile(r"^# checks (.+)\n(?:@.*\n)*def (\w+)", re.MULTILINE)
 
 
 def ladder(text):
-    """The tests by the equation that they check.
+    r"""The tests by the equation that they check.
 
-    >>> ladder("# checks (3.1) (3.2)\\n@given(x)\\ndef test_a(): ...\\n# checks (3.1)\\ndef test_b(): ...")
+    >>> ladder("# checks (3.1) (3.2)\n@given(x)\ndef test_a(): ...\n# checks (3.1)\ndef test_b():")
     {'(3.1)': ['test_a', 'test_b'], '(3.2)': ['test_a']}
     """
     table = {}
