@@ -23,16 +23,14 @@ def buttons(group, notebook, package):
     """The theme's download buttons with notebook and package in the place of the source."""
     for button in group:
         if button["label"] == "download-source-button":
-            tip = "Download this page as a notebook"
-            yield button | {"url": notebook, "text": ".ipynb", "tooltip": tip}
-            tip = "Download the package that the notebooks need"
-            label = "download-package-button"
-            yield button | {
+            button |= {"url": notebook, "text": ".ipynb"}
+            yield button | {"tooltip": "Download this page as a notebook"}
+            button |= {
                 "url": package,
                 "text": ".whl",
-                "tooltip": tip,
-                "label": label,
+                "label": "download-package-button",
             }
+            yield button | {"tooltip": "Download the package that the notebooks need"}
         else:
             yield button
 

@@ -21,14 +21,10 @@ from sphinx_exercise.nodes import solution_node
 
 LOGGER = logging.getLogger(__name__)
 BIBLIOGRAPHY = "book/bibliography"
-EXTRAS = {
-    "anywidget": "widgets",
-    "matplotlib": "plot",
-    "torch": "torch",
-}  # of the package
-LINES_PER_CELL = (
-    10_000  # how myst_nb numbers lines: those of the first cell from here on
-)
+# What of the package's optional parts brings a module along.
+EXTRAS = {"anywidget": "widgets", "matplotlib": "plot", "torch": "torch"}
+# How myst_nb numbers lines: those of the first cell from here on, and so forth.
+LINES_PER_CELL = 10_000
 HIDDEN = {"hide-input", "remove-input", "remove-cell"}
 FOLDED = "<details>\n<summary>{}</summary>\n\n{}\n\n</details>"
 SOLUTION_BELOW = "*Solution: the folded cell below.*"
@@ -91,10 +87,9 @@ def place(node):
     """Index of the source's cell that a node comes from, or ``None``."""
     if is_cell(node):
         return node["cell_index"]
+    # Its own line comes first, before those of numbers that other cells have computed.
     lines = (each.line for each in node.findall() if getattr(each, "line", None))
-    line = next(
-        lines, None
-    )  # its own, before those of numbers that come from other cells
+    line = next(lines, None)
     return line and line // LINES_PER_CELL - 1
 
 
@@ -177,11 +172,8 @@ def code_cell(source, identifier, tags=(), folded=()):
     cell = nbformat.v4.new_code_cell(source, id=identifier)
     cell.metadata = {"tags": list(tags)} if tags else {}
     if folded:
-        hidden = {f"{part}_hidden": True for part in folded}
-        cell.metadata |= {
-            "jupyter": hidden,
-            "cellView": "form",
-        }  # Colab knows the second
+        cell.metadata["jupyter"] = {f"{part}_hidden": True for part in folded}
+        cell.metadata["cellView"] = "form"  # in Colab
     return cell
 
 
