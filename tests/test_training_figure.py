@@ -278,14 +278,89 @@ def test_both_panels_show_what_adapting_does_to_their_run(n_steps):
 
 def test_the_curve_holds_the_meta_loss_of_each_step_in_the_middle_of_its_step():
     script = [("press", "One step"), ("wait", 600)] * 3
-    reads = ("read", ".mf-wide path.mf-curve", "d"), ("read", ".mf-wide .mf-label")
-    note = ("read", ".mf-wide .mf-mse")
-    first, curves, labels, speeds = show(Training(seed=6, **A_AND_B), note, *script, *reads, note)
+    lines = [("read", f".mf-wide path.mf-{name}", "d") for name in ("raw", "curve")]
+    reads, note = (*lines, ("read", ".mf-wide .mf-label")), ("read", ".mf-wide .mf-mse")
+    first, raw, means, labels, speeds = show(
+        Training(seed=6, **A_AND_B), note, *script, *reads, note
+    )
     assert first == ["log scale"]
     assert re.fullmatch(r"meta-steps per second: A \d+, B \d+", speeds[0])
-    for path, label, settings, run in zip(curves, labels, (OF_A, OF_B), "AB", strict=True):
-        assert_drawn(path, CURVES.points(np.arange(3) + 0.5, trained(6, 3, **settings)[1]))
-        assert label.startswith(f"{run}: {settings['algorithm']}, \u03b1 {settings['alpha']},")
+    for k, settings in enumerate((OF_A, OF_B)):
+        losses = trained(6, 3, **settings)[1]
+        assert_drawn(raw[k], CURVES.points(np.arange(3) + 0.5, losses))
+        so_far = [np.mean(losses[: n + 1]) for n in range(3)]
+        assert_drawn(means[k], CURVES.points(np.arange(3) + 0.5, so_far))
+        started = f"{'AB'[k]}: {settings['algorithm']}, \u03b1 {settings['alpha']},"
+        assert labels[k].startswith(started)
+
+
+def test_the_running_mean_is_of_the_last_ten():
+    values = np.random.default_rng(0).uniform(size=23)
+    wanted = [values[max(0, k - 9) : k + 1].mean() for k in range(23)]
+    assert_all_close("training", [("runningMean", [flat(values)])], [wanted])
+
+
+def test_a_round_is_what_the_slower_run_does_in_a_tenth_of_a_second():
+    cases = [("roundSize", [speeds]) for speeds in ([400, 91], [0, 50], [1e5, 2e5], [77])]
+    assert run_node("training", cases) == [9, 1, 200, 8]
+
+
+def test_a_worker_that_is_sent_to_a_step_reports_there_and_once():
+    settings = {"algorithm": "FOMAML", "alpha": 0.01, "beta": 0.001, "n_inner_steps": 1}
+    told = [{"command": "settings", "settings": settings}, {"command": "begin", "seed": 4}]
+    told += [{"command": "upTo", "nSteps": 3}, {"command": "upTo", "nSteps": 2}]
+    [reports] = run_node("training", [("servedInTime", [told])])
+    theta, losses = trained(4, 3, **settings)
+    assert [report["nSteps"] for report in reports] == [3, 3]
+    assert reports[0]["losses"] == pytest.approx(losses, rel=1e-9)
+    assert reports[1]["losses"] == []
+    assert relative_error(reports[1]["theta"], theta) < TOLERANCE["FOMAML"]
+
+
+FITS = ("read", ".mf-fit", "data-step")
+TITLES, CHART = ("read", ".mf-fit b"), ("read", ".mf-wide", "data-step")
+STATUS = ("read", "[role=status]")
+
+
+def steps_said(words):
+    return [int(n.replace(",", "")) for n in re.findall(r"([\d,]+) meta-steps", words[0])]
+
+
+def test_both_runs_are_always_at_the_same_step():
+    looks = [("wait", 333), FITS, TITLES, CHART, STATUS] * 4
+    found = show(Training(), ("press", "▶ Start"), *looks, ("press", "❚❚ Pause"))
+    seen = []
+    for steps, titles, chart, said in zip(*(found[k::4] for k in range(4)), strict=True):
+        a, b = map(int, steps)
+        assert a == b and len(set(chart[0].split())) == len(set(steps_said(said))) == 1
+        assert len({title.partition(", step ")[2] for title in titles}) == 1
+        assert "Both runs are compared at the same meta-step: the faster one waits." in said[0]
+        seen.append(a)
+    assert 0 < seen[0] < seen[-1]
+
+
+def test_one_step_of_both_after_the_same_seconds_is_one_for_each():
+    figure = Training(together="seconds")
+    steps, said = show(figure, ("press", "One step"), ("wait", 600), FITS, STATUS)
+    assert steps == ["1", "1"]
+    assert said[0].endswith("Both runs had the same seconds; the faster one is steps ahead.")
+
+
+def test_a_run_goes_on_where_the_other_is_lost():
+    change = {"alpha_a": 0.1, "beta_a": 0.1, "n_inner_steps_a": 10, "seed": 3}
+    steps, notes = show(
+        Training(**change), ("press", "▶ Start"), ("wait", 3000), FITS, ("read", ".mf-note")
+    )
+    assert notes[0].startswith("stopped: ") and notes[1] == ""
+    assert int(steps[1]) > int(steps[0]) + 5
+
+
+def test_the_read_out_is_of_the_moment_of_the_chart_and_told_aloud_seldom():
+    live = ("read", "[role=status]", "aria-live")
+    script = [("press", "▶ Start"), ("wait", 700), live, FITS, STATUS, ("press", "❚❚ Pause")]
+    going, steps, said, paused = show(Training(), *script, ("wait", 600), live)
+    assert steps_said(said) == [int(step) for step in steps]
+    assert (going, paused) == (["off"], ["polite"])
 
 
 def test_it_trains_pauses_and_goes_back():

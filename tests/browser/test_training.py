@@ -58,6 +58,37 @@ def test_it_trains_pauses_and_goes_back(visit):
     assert seen.troubles == []
 
 
+# Steps of both panels, of the chart and of the sentence, all of one moment.
+NOW = """(figure) => [
+  ...[...figure.querySelectorAll('.mf-fit')].map((fit) => fit.dataset.step),
+  ...figure.querySelector('.mf-wide').dataset.step.split(' '),
+  ...figure.querySelector('[role=status]').textContent.match(/[\\d,]+(?= meta-steps)/g),
+].map((n) => Number(n.replace(',', '')))"""
+
+
+def test_runs_of_unequal_speed_meet_at_every_step_or_not_at_all(visit):
+    """Run A takes ten inner steps with second derivatives, run B one without."""
+    seen = visit("file")
+    figure = seen.open(PAGE).locator(".mf-training")
+    figure.get_by_role("spinbutton", name="inner steps K, as a number").first.fill("10")
+    figure.get_by_role("button", name="▶ Start").click()
+    looks = []
+    while len(looks) < 30 or looks[-1][0] < 20:
+        looks.append(figure.evaluate(NOW))
+        seen.frames(5)
+    assert all(len(set(look)) == 1 for look in looks)
+    assert len({look[0] for look in looks}) > 3
+    figure.get_by_text("the same seconds", exact=True).click()
+    assert seen.until(lambda: figure.evaluate(NOW)[1] > 2 * figure.evaluate(NOW)[0])
+    figure.get_by_text("the same steps", exact=True).click()
+    assert seen.until(lambda: len(set(figure.evaluate(NOW))) == 1)
+    figure.get_by_role("button", name="Pause").click()
+    figure.get_by_role("status").get_by_text("Paused.").wait_for()
+    titles = figure.locator(".mf-fit b").all_inner_texts()
+    assert titles == [f"Run {run}, step {figure.evaluate(NOW)[0]:,}" for run in "AB"]
+    assert seen.troubles == []
+
+
 def test_one_step_at_a_time(visit):
     seen = visit("file")
     figure = seen.open(PAGE).locator(".mf-training")

@@ -37,6 +37,26 @@ function served(commands) {
   return reports;
 }
 
+/** The same, where each is told after all that the ones before have set going. */
+function servedInTime(commands) {
+  const [waiting, reports] = [new Map(), []];
+  let last = 0;
+  Object.assign(globalThis, {
+    setTimeout: (go) => waiting.set((last += 1), go) && last,
+    clearTimeout: (id) => waiting.delete(id),
+  });
+  const scope = { postMessage: (report) => reports.push(report) };
+  training.serve(scope);
+  for (const data of commands) {
+    scope.onmessage({ data });
+    for (const [id, go] of waiting) {
+      waiting.delete(id);
+      go();
+    }
+  }
+  return reports;
+}
+
 answer({
   firstTheta: training.firstTheta,
   newRun: training.newRun,
@@ -45,11 +65,14 @@ answer({
   heldOutTask: training.heldOutTask,
   metaSteps,
   served,
+  servedInTime,
   grid: () => training.GRID,
   fitOf: [training.fitOf, floats, plain, withCurve],
   curveOf,
   stepsAxis: training.stepsAxis,
   lossAxis: training.lossAxis,
   smoothedSpeed: training.smoothedSpeed,
+  runningMean: training.runningMean,
+  roundSize: training.roundSize,
   inWords: training.inWords,
 });

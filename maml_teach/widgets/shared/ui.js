@@ -240,6 +240,12 @@ export function statusLine(parent) {
       show();
     }, 500);
   };
+  /** At once, for what changes many times a second; `aloud` says whether a listener is told. */
+  say.now = (text, aloud) => {
+    line.setAttribute("aria-live", aloud ? "polite" : "off");
+    latest = text;
+    show();
+  };
   say.cancel = () => clearTimeout(timer);
   return say;
 }
@@ -395,15 +401,15 @@ export class Plot {
 /**
  * A titled box with a plot in it.
  * @param {{title: string, note?: string, className?: string}} heading `note` is small, at the right
- * @returns {{box: HTMLElement, note: HTMLElement, plot: Plot}}
+ * @returns {{box: HTMLElement, title: HTMLElement, note: HTMLElement, plot: Plot}}
  */
 export function panel(parent, heading, options, onResize) {
   const { title, note = "", className = "" } = heading;
   const box = element(parent, "div", { class: `mf-panel ${className}`.trim() });
   const caption = element(box, "div", { class: "mf-caption" });
-  element(caption, "b", { text: title });
+  const name = element(caption, "b", { text: title });
   const small = element(caption, "span", { class: "mf-mse", text: note });
-  return { box, note: small, plot: new Plot(box, options, onResize) };
+  return { box, title: name, note: small, plot: new Plot(box, options, onResize) };
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -418,7 +424,7 @@ export function dragPoint(plot, options) {
   const node = svgElement(plot.over, "g", { class: `mf-drag ${className}`, ...JUPYTER_KEYS });
   svgElement(node, "circle", { class: "mf-hit", r: 14 });
   const mark = svgElement(node, "g", { class: "mf-mark" });
-  if (tabbable) for (const [k, v] of Object.entries(dragRole(label))) node.setAttribute(k, v);
+  for (const [k, v] of Object.entries(tabbable ? dragRole(label) : NO_STOP)) node.setAttribute(k, v);
   let at = [0, 0];
   node.addEventListener("keydown", (event) => {
     const way = ARROWS[event.key];
@@ -442,6 +448,9 @@ export function dragPoint(plot, options) {
     },
   };
 }
+
+// For a twin of a point: a pointer moves it, the keyboard has the other one.
+const NO_STOP = { tabindex: -1, "aria-hidden": "true" };
 
 const dragRole = (label) => ({
   tabindex: 0,
@@ -468,6 +477,8 @@ function followPointer(plot, node, position, onMove) {
       node.classList.remove("mf-held");
     });
   }
+  // A finger on the point moves it, and not the page; `touch-action` has no say within a drawing.
+  node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   node.addEventListener("click", (event) => event.stopPropagation());
 }
 

@@ -24,12 +24,14 @@ class Training(Figure):
     """Two meta-trainings of the paper's sinusoid network, in a worker of the browser.
 
     25 tasks of 10 support and 10 query points per meta-step, Adam, float64. Both runs start from
-    the same theta and see the same tasks. Everything is computed by the page: Python sends first
+    the same theta and see the same tasks. They are compared after the same meta-steps, where the
+    faster one waits, or after the same seconds. Everything is computed by the page: Python sends first
     settings only, and ``a`` and ``b`` at the end of a trait's name say whose they are.
 
     Args:
         **settings: First values of the traits ``algorithm_a``, ``alpha_a``, ``beta_a``,
-            ``n_inner_steps_a``, the same for ``b``, ``seed`` and ``held_out``.
+            ``n_inner_steps_a``, the same for ``b``, ``seed``, ``held_out``, and ``together``,
+            ``"steps"`` or ``"seconds"``.
 
     Raises:
         ValueError: If a setting is unknown or out of range.
@@ -47,3 +49,4 @@ class Training(Figure):
     n_inner_steps_b = _steps()
     seed = traitlets.Int(0, min=0, max=50).tag(**settable())
     held_out = traitlets.Int(1, min=1, max=20).tag(**settable())
+    together = traitlets.Enum(("steps", "seconds"), "steps").tag(**settable())

@@ -18,7 +18,7 @@ const [BURST, REST] = [10, 50];
 const LABEL = "Train it here: two meta-trainings side by side";
 const RUNS = ["a", "b"];
 const SETTINGS = ["algorithm", "alpha", "beta", "n_inner_steps"];
-const SHARED = ["seed", "held_out"];
+const SHARED = ["seed", "held_out", "together"];
 const TRAITS = [...RUNS.flatMap((run) => SETTINGS.map((name) => `${name}_${run}`)), ...SHARED];
 const RANGES = [
   { trait: "alpha", label: "inner rate α", min: 0.001, max: 0.1, step: 0.001, log: true, digits: 3 },
@@ -29,6 +29,14 @@ const SHARED_RANGES = [
   { trait: "held_out", label: "held-out task", min: 1, max: 20, step: 1, digits: 0 },
   { trait: "seed", label: "seed", min: 0, max: 50, step: 1, digits: 0 },
 ];
+const TOGETHER = {
+  trait: "together",
+  label: "compare after",
+  options: [
+    ["steps", "the same steps"],
+    ["seconds", "the same seconds"],
+  ],
+};
 
 /* Training: what the worker does. */
 
@@ -96,12 +104,17 @@ class Trainer {
     this.run = /** @type {any} */ (null);
     this.stream = /** @type {any} */ (null);
     this.settings = /** @type {any} */ (null);
+    this.limit = Infinity; // the outer step to stop at
     this.news = { losses: [], milliseconds: 0 };
   }
 
   begin(seed) {
     this.run = newRun(seed);
     this.stream = uniforms(seed + 1000);
+  }
+
+  isDone() {
+    return Boolean(this.run.lost) || this.run.nSteps >= this.limit;
   }
 
   /** As many steps as fit into the time, but at least one. */
@@ -111,7 +124,7 @@ class Trainer {
       const done = metaStep(this.run, sampleBatch(this.stream), this.settings);
       this.run = done.run;
       if (!this.run.lost) this.news.losses.push(done.metaLoss);
-    } while (!this.run.lost && performance.now() - start < milliseconds);
+    } while (!this.isDone() && performance.now() - start < milliseconds);
     this.news.milliseconds += performance.now() - start;
   }
 
@@ -142,24 +155,30 @@ function repeating(burst) {
 }
 
 /**
- * In a worker, for one run: trains while it may, in short bursts, and reports about ten times a
- * second.
+ * In a worker, for one run: trains in short bursts. Started, it reports about ten times a second;
+ * sent up to a step, it reports once it is there.
  */
 export function serve(scope) {
   const trainer = new Trainer();
   const report = () => scope.postMessage(trainer.report());
   const training = repeating(() => {
-    trainer.train(BURST);
-    if (trainer.news.milliseconds > 75 || trainer.run.lost) report();
-    return !trainer.run.lost;
+    if (!trainer.isDone()) trainer.train(BURST);
+    const done = trainer.isDone();
+    if (done || (trainer.limit === Infinity && trainer.news.milliseconds > 75)) report();
+    return !done;
   });
+  const upTo = (nSteps) => {
+    trainer.limit = nSteps;
+    training.turn(true);
+  };
   const commands = {
     settings({ settings }) {
       trainer.settings = settings;
       training.after(REST); // the page draws first
     },
     begin: ({ seed }) => trainer.begin(seed),
-    start: () => training.turn(true),
+    start: () => upTo(Infinity),
+    upTo: ({ nSteps }) => upTo(nSteps),
     pause() {
       training.turn(false);
       if (trainer.news.losses.length) report();
@@ -214,6 +233,14 @@ export function addLosses(curve, losses) {
   }
 }
 
+/** At each block the mean of the last ten up to it, or of as many as there are. */
+export function runningMean(blocks) {
+  return blocks.map((_, k) => {
+    const last = blocks.slice(Math.max(0, k - 9), k + 1);
+    return last.reduce((sum, value) => sum + value, 0) / last.length;
+  });
+}
+
 export const GRID = Float64Array.from({ length: 121 }, (_, k) => -5 + k / 12);
 
 /**
@@ -247,8 +274,11 @@ const fitOptions = (run) => ({
 /** One run's model on the held-out task. */
 class FitPanel {
   constructor(parent, run, index, redraw) {
-    const heading = { title: `Run ${run.toUpperCase()}`, className: `mf-series-${index}` };
+    const heading = { title: `Run ${run.toUpperCase()}`, className: `mf-fit mf-series-${index}` };
     const made = panel(parent, heading, fitOptions(run), redraw);
+    this.name = heading.title;
+    this.box = made.box;
+    this.title = made.title;
     this.plot = made.plot;
     this.words = made.note;
     const path = (name) => svgElement(this.plot.area, "path", { class: name });
@@ -260,7 +290,9 @@ class FitPanel {
     this.note = svgElement(this.plot.over, "text", { class: "mf-note", "text-anchor": "middle" });
   }
 
-  draw({ at, mses, truth, task }, lost) {
+  draw({ at, mses, truth, task }, { nSteps, lost }) {
+    this.box.setAttribute("data-step", String(nSteps));
+    this.title.textContent = `${this.name}, step ${counted(nSteps)}`;
     const path = (y) => this.plot.line(Array.from(GRID, (x, k) => [x, y[k]]));
     this.truth.setAttribute("d", path(truth));
     this.curves.forEach((curve, k) => curve.setAttribute("d", path(at[k])));
@@ -290,25 +322,30 @@ class CurvePanel {
   constructor(parent, redraw) {
     const heading = { title: "Meta-loss while training", note: "log scale", className: "mf-wide" };
     const made = panel(parent, heading, curveOptions(), redraw);
+    this.box = made.box;
     this.plot = made.plot;
     this.note = made.note;
     this.series = RUNS.map((_, index) => {
       const group = svgElement(this.plot.area, "g", { class: `mf-series-${index + 1}` });
       const label = { class: `mf-label mf-halo mf-series-${index + 1}`, "text-anchor": "end" };
       return {
+        raw: svgElement(group, "path", { class: "mf-raw" }),
         line: svgElement(group, "path", { class: "mf-curve" }),
         label: svgElement(this.plot.over, "text", label),
       };
     });
   }
 
-  draw(curves, settings, speeds) {
+  draw(curves, settings, speeds, progress) {
+    this.box.setAttribute("data-step", progress.map(({ nSteps }) => nSteps).join(" "));
     this.plot.setX(stepsAxis(curves));
     this.plot.setY(lossAxis(curves));
     const { left, top, width } = this.plot.box;
-    this.series.forEach(({ line, label }, k) => {
+    this.series.forEach(({ raw, line, label }, k) => {
       const { size, blocks } = curves[k];
-      line.setAttribute("d", this.plot.line(blocks.map((value, n) => [(n + 0.5) * size, value])));
+      const path = (values) => this.plot.line(values.map((value, n) => [(n + 0.5) * size, value]));
+      raw.setAttribute("d", path(blocks));
+      line.setAttribute("d", path(runningMean(blocks)));
       label.setAttribute("x", left + width - 4);
       label.setAttribute("y", top - 26 + 17 * k);
       label.textContent = `${"AB"[k]}: ${inWords(settings[k])}`;
@@ -335,7 +372,14 @@ export function lossAxis(curves) {
 
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
-  const entries = { truth: "held-out curve", before: "model before adapting", first: "after 1 step", after: "after K steps" };
+  const entries = {
+    truth: "held-out curve",
+    before: "model before adapting",
+    first: "after 1 step",
+    after: "after K steps",
+    raw: "meta-loss",
+    curve: "its running mean",
+  };
   for (const [name, text] of Object.entries(entries)) {
     const item = element(list, "li");
     const swatch = svgElement(item, "svg", { width: 26, height: 12, "aria-hidden": "true" });
@@ -344,8 +388,13 @@ function legend(parent) {
   }
 }
 
+const HOW = {
+  steps: "Both runs are compared at the same meta-step: the faster one waits.",
+  seconds: "Both runs had the same seconds; the faster one is steps ahead.",
+};
+
 /** What is so now, in a sentence per run. */
-export function describe(progress, settings, fits, training) {
+export function describe(progress, settings, fits, { training, together }) {
   const each = RUNS.map((run, k) => {
     const { nSteps, lost } = progress[k];
     const [before, , after] = fits[k].mses.map(formatLoss);
@@ -357,8 +406,20 @@ export function describe(progress, settings, fits, training) {
   });
   const none = progress.every(({ nSteps }) => nSteps === 0);
   const doing = training ? "Training." : none ? "Press Start." : "Paused.";
-  return `${doing} ${each.join(" ")}`;
+  return `${doing} ${each.join(" ")}${none ? "" : ` ${HOW[together]}`}`;
 }
+
+/** Meta-steps until both runs meet again: what the slower one does in a tenth of a second. */
+export function roundSize(speeds) {
+  return Math.max(1, Math.min(200, Math.round(0.1 * Math.min(...speeds))));
+}
+
+/** News of a run on top of news that was not shown yet. */
+const joined = (first, { losses, milliseconds, ...run }) => ({
+  ...run,
+  losses: [...(first?.losses ?? []), ...losses],
+  milliseconds: (first?.milliseconds ?? 0) + milliseconds,
+});
 
 /** Meta-steps per second: the first measured, from then on a fifth of the way to each new one. */
 export function smoothedSpeed(before, nSteps, milliseconds) {
@@ -368,6 +429,8 @@ export function smoothedSpeed(before, nSteps, milliseconds) {
 
 /**
  * Both runs as the page knows them: their workers, how far they have come, and whether they go on.
+ * Compared after the same steps, they go in rounds: news is shown when both have come to the end
+ * of one. Compared after the same seconds, it is shown as it comes.
  * `turned` hears of every start and stop, `heard` of news from a worker, and `failed` why a worker
  * does not start.
  */
@@ -387,6 +450,26 @@ class Training {
     this.progress = /** @type {any[]} */ (RUNS.map(() => newRun(this.state.get("seed"))));
     this.curves = RUNS.map(newCurve);
     this.speeds = RUNS.map(() => 0);
+    this.held = /** @type {any[]} */ (RUNS.map(() => null));
+    this.target = 0; // where the round ends that is under way; 0 between rounds
+  }
+
+  inStep() {
+    return this.state.get("together") === "steps";
+  }
+
+  /** Sends both runs to the same meta-step, unless they are under way to one. */
+  nextRound(nSteps) {
+    if (this.target) return;
+    this.target = Math.max(...this.progress.map((run) => run.nSteps)) + nSteps;
+    this.workers.forEach((worker, k) => {
+      if (!this.progress[k].lost) worker.send("upTo", { nSteps: this.target });
+    });
+  }
+
+  hasArrived(k) {
+    const news = this.held[k];
+    return this.progress[k].lost || news?.lost || news?.nSteps >= this.target;
   }
 
   settings() {
@@ -406,12 +489,27 @@ class Training {
     this.turned(on);
   }
 
-  receive(k, { losses, milliseconds, ...run }) {
-    addLosses(this.curves[k], losses);
-    this.progress[k] = run;
-    this.speeds[k] = smoothedSpeed(this.speeds[k], losses.length, milliseconds);
+  receive(k, news) {
+    this.held[k] = joined(this.held[k], news);
+    if (this.inStep() && !RUNS.every((_, run) => this.hasArrived(run))) return;
+    this.target = 0;
+    this.held.forEach((each, run) => each && this.take(run, each));
+    this.held.fill(null);
     if (this.going && this.progress.every(({ lost }) => lost)) this.turn(false);
     this.heard();
+    if (this.going) this.goOn();
+  }
+
+  take(k, { losses, milliseconds, ...run }) {
+    addLosses(this.curves[k], losses);
+    this.progress[k] = run;
+    if (losses.length) this.speeds[k] = smoothedSpeed(this.speeds[k], losses.length, milliseconds);
+  }
+
+  /** Both runs that are not lost go on, each as long as it may. */
+  goOn() {
+    const speeds = this.speeds.filter((_, k) => !this.progress[k].lost);
+    if (this.inStep()) this.nextRound(roundSize(speeds));
   }
 
   /** The workers start with the first press, not with the page. */
@@ -426,13 +524,21 @@ class Training {
 
   toggle() {
     this.ready();
-    this.send(this.going ? "pause" : "start");
     this.turn(!this.going);
+    this.follow();
+  }
+
+  /** What the workers have to be told after a press, or a change of what is compared. */
+  follow() {
+    if (this.inStep() && this.going) this.goOn();
+    else if (!this.inStep()) this.send(this.going ? "start" : "pause"); // a round ends by itself
   }
 
   step() {
     this.ready();
-    this.send("step");
+    if (this.going) return;
+    if (this.inStep()) this.nextRound(1);
+    else this.send("step");
   }
 
   stop() {
@@ -461,13 +567,13 @@ function gathered(draw) {
   return ask;
 }
 
-/** A reader who listens is told every few seconds while it goes on, not ten times a second. */
-function seldom(say) {
+/** The read-out is of the same moment as the chart; a listener is told every few seconds only. */
+function seldomAloud(say) {
   let lastSaid = 0;
   return (going, words) => {
-    if (going && performance.now() - lastSaid < 4000) return;
-    lastSaid = going ? performance.now() : 0;
-    say(words());
+    const aloud = !going || performance.now() - lastSaid > 4000;
+    if (aloud) lastSaid = going ? performance.now() : 0;
+    say.now(words, aloud);
   };
 }
 
@@ -505,6 +611,7 @@ function controls(root, state) {
   RUNS.forEach((run, k) => runControls(grid, state, run, k + 1));
   const shared = element(root, "div", { class: "mf-controls" });
   for (const range of SHARED_RANGES) slider(shared, state, range);
+  choice(shared, state, TOGETHER);
 }
 
 function build({ root, state, redraw, reset, status }) {
@@ -519,17 +626,19 @@ function build({ root, state, redraw, reset, status }) {
   legend(root);
   const { curves, fits } = makePanels(root, redraw);
   const say = status();
-  const tell = seldom(say);
+  const tell = seldomAloud(say);
   controls(root, state);
   state.on(["seed"], () => training.restart());
   state.on(TRAITS, () => training.tellSettings());
+  state.on(["together"], () => training.follow());
   const draw = () => {
     const [settings, task] = [training.settings(), heldOutTask(state.get("held_out"))];
     const { progress, speeds, going } = training;
     const found = RUNS.map((_, k) => fitOf(progress[k].theta, settings[k], task));
-    fits.forEach((each, k) => each.draw(found[k], progress[k].lost));
-    curves.draw(training.curves, settings, speeds);
-    tell(going, () => describe(progress, settings, found, going));
+    fits.forEach((each, k) => each.draw(found[k], progress[k]));
+    curves.draw(training.curves, settings, speeds, progress);
+    const how = { training: going, together: state.get("together") };
+    tell(going, describe(progress, settings, found, how));
   };
   const stop = () => {
     training.stop();
