@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,21 +10,27 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from .data import record
 from .train import Evaluation
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 
-# One look per start throughout the book: (colour, line style, marker).
-LOOKS = {
-    "MAML": ("#0072B2", "-", "o"),
-    "pretrained": ("#D55E00", "--", "s"),
-    "random": ("#555555", ":", "^"),
+# One look per role throughout the book, in the figures too: (colour, line style, marker).
+LOOKS: dict[str, tuple[str, Any, str]] = {
+    role["word"]: (
+        role["light"],
+        (0, tuple(0.5 * length for length in role["dash"])) if role["dash"] else "-",
+        role["marker"],
+    )
+    for role in record("roles").values()
 }
+CYCLE = [LOOKS[word][0] for word in ("MAML", "pretrained", "FOMAML", "Reptile", "ANIL", "random")]
 
 
 def use_style() -> None:
-    """Make the book's style the default of this session."""
+    """Make the book's style the default of this session; curves without a role take its colours."""
     plt.style.use(STYLE)
+    plt.rcParams["axes.prop_cycle"] = plt.cycler(color=CYCLE)
 
 
 def plot_steps(ax: Axes, evaluations: Mapping[str, Evaluation]) -> Axes:

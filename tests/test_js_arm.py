@@ -327,7 +327,7 @@ def test_what_the_looks_mean_and_what_the_sliders_say():
     )
     movers = ["network as it was trained", "network adapted to the data", "torques of the true arm"]
     assert words == [*movers, "motion that is wanted"]
-    assert looks == ["mf-series-0", "mf-series-1", "mf-series-2", ""]
+    assert looks == ["mf-role-before", "mf-role-adapted", "mf-role-oracle", ""]
     assert paths == ["mf-curve"] * 3 + ["mf-truth"]
     assert labels == ["inner steps", "payload, kg", "friction", "data, seconds"]
     assert [float(v) for v in steps] == [1, 0.1, 0.05, 0.05]

@@ -194,8 +194,8 @@ def test_one_wave_and_what_is_made_of_it_is_drawn(claim, frequency, n_steps):
         assert_drawn(found["curves"][k], WAVE.points(GRID, after))
     places = np.array([found["x"][:10], found["y"][:10]], float).T
     assert np.abs(places - WAVE.points(x, y)).max() < 1e-6
-    looks = [name for name in found["groups"] if (name or "").startswith("mf-series")]
-    assert looks[: len(said)] == {1: ["mf-series-2"], 2: ["mf-series-1", "mf-series-2"]}[len(said)]
+    looks = [name for name in found["groups"] if (name or "").startswith("mf-role")]
+    assert looks[: len(said)] == ["mf-role-maml", "mf-role-variant"][: len(said)]
 
 
 def test_factors_and_curvatures_are_drawn():
@@ -274,7 +274,7 @@ def test_what_the_looks_mean_and_the_panels_are_called(claim):
     _, names, numbers, thin = zip(*CLAIMS[claim][1], strict=True)
     assert words == list(names) and set(paths) == {"mf-curve"}
     ends = [" mf-thin" if one else "" for one in thin]
-    assert looks == [f"mf-series-{k}{end}" for k, end in zip(numbers, ends, strict=True)]
+    assert looks == [f"mf-role-{k}{end}" for k, end in zip(numbers, ends, strict=True)]
     assert heights == [["190"] * 2, ["217"] * 2, ["260"] * 2]
     found = page(claim)
     heading = {"variance": ("Factor of one step", "bars: 90 % of tasks; shaded: stretched")}
@@ -282,7 +282,7 @@ def test_what_the_looks_mean_and_the_panels_are_called(claim):
     live, note = heading.get(claim, wave)
     assert found["titles"] == [live, figure(claim).measured_title]
     assert found["notes"] == [note, figure(claim).measured_note]
-    groups = [name for name in found["groups"] if (name or "").startswith("mf-series")]
+    groups = [name for name in found["groups"] if (name or "").startswith("mf-role")]
     assert groups[-len(looks) :] == looks
 
 

@@ -314,7 +314,10 @@ def test_what_the_looks_mean_and_what_the_sliders_say():
     )
     drivers = ["network as it was trained", "network adapted to the data"]
     assert words == [*drivers, "controller that knows the car"]
-    assert looks == ["mf-series-0", "mf-series-1", "mf-series-2"] and paths == ["mf-curve"] * 3
+    assert (
+        looks == ["mf-role-before", "mf-role-adapted", "mf-role-oracle"]
+        and paths == ["mf-curve"] * 3
+    )
     assert labels == ["inner steps", "grip", "crosswind, N", "pull, degrees", "data, seconds"]
     assert [float(v) for v in steps] == [1, 0.05, 100, 0.1, 0.05]
     assert values == ["0", "0.30", "−700", "0.8", "0.50"]

@@ -116,7 +116,7 @@ def test_the_chosen_training_stands_out_and_lies_on_top(chosen):
     names, *looks = show(
         figure(**{**PICKED, "algorithm": chosen}),
         ("read", "text.mf-member"),
-        *[("read", f"g.mf-member-{a}", "class") for a in range(2)],
+        *[("read", f"g.mf-role-{name.lower()}", "class") for name in NAMES],
     )
     assert names[-1] == chosen
     for name, classes in zip(NAMES, looks, strict=True):

@@ -13,6 +13,7 @@ DIAL = Frame(347, (4, 6, 4, 6), (-2.42, 2.42), (-2.5, 2.5))
 ANGLE = Frame(211, (8, 88, 20, 38), (0.001, 0.1), (0, 180), log="x")
 LENGTH = Frame(211, (8, 88, 36, 38), (0.001, 0.1), (0.01, 10), log="xy")
 START, ALPHA, K = 1, 4, 3  # indices of what is chosen; K - 1 is 3
+PAIR = ("fomaml", "reptile")
 
 
 def grid():
@@ -48,10 +49,8 @@ def polar(angle, length, side):
 
 def test_directions_are_drawn_at_their_angles(figure):
     names = ("mf-ray", "mf-gap", "mf-cut", "mf-head")
-    reads = [("read", f".mf-series-{n} path.{name}", "d") for n in (1, 3) for name in names]
-    dots = [
-        ("read", f".mf-series-{n} circle.mf-batch-dot", at) for n in (1, 3) for at in ("cx", "cy")
-    ]
+    reads = [("read", f".mf-role-{n} path.{name}", "d") for n in PAIR for name in names]
+    dots = [("read", f".mf-role-{n} circle.mf-batch-dot", at) for n in PAIR for at in ("cx", "cy")]
     *paths, x1, y1, x3, y3 = show(figure, *reads, *dots)
     cell = cells()[ALPHA]
     for side, column, (ray, wedge, cut, head), x, y in (
@@ -88,7 +87,7 @@ def test_the_face_of_the_dial(figure):
 
 
 def test_curves_and_bands_over_alpha(figure):
-    sides = (".mf-side .mf-series-1", ".mf-side .mf-series-3")
+    sides = (".mf-side .mf-role-fomaml", ".mf-side .mf-role-reptile")
     reads = [("read", f"{side} path.mf-{name}", "d") for side in sides for name in ("curve", "gap")]
     dots = [("read", f"{side} circle.mf-dot", at) for side in sides for at in ("cx", "cy")]
     *paths, now, level, harm = show(
@@ -185,7 +184,7 @@ def test_where_a_batch_diverges_there_is_nothing_to_compare(figure):
         *script,
         STATUS,
         ("read", "text.mf-note"),
-        *[("read", "g.mf-series-1", "visibility"), ("read", "circle.mf-dot", "visibility")],
+        *[("read", "g.mf-role-fomaml", "visibility"), ("read", "circle.mf-dot", "visibility")],
     )
     assert said[0].endswith(
         "the inner loop diverges here, in 1 of 4 batches; "
@@ -196,7 +195,7 @@ def test_where_a_batch_diverges_there_is_nothing_to_compare(figure):
 
 
 def test_start_and_steps_choose_their_part_of_the_grid(figure):
-    reads = ("read", ".mf-side .mf-series-1 path.mf-curve", "d"), ("read", "text.mf-small")
+    reads = ("read", ".mf-side .mf-role-fomaml path.mf-curve", "d"), ("read", "text.mf-small")
     one, words = show(
         figure, ("set", {"start": NAMES[2], "n_inner_steps": 10}), ("wait", 20), *reads
     )

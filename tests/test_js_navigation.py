@@ -22,6 +22,7 @@ HALF = 0.95 * 554 / 414  # half the width of the plane, as many units as pixels
 PLANE = Frame(446, (8, 8, 24, 38), (-HALF, HALF), (-0.95, 0.95), width=WIDE)
 GOAL_TRAIT = ("traits", "goal")
 HEIGHTS = heights(100, 450, 2000)
+BEFORE, AFTER = "mf-role-before", "mf-role-adapted"
 
 
 def start(name="maml"):
@@ -125,7 +126,7 @@ def test_first_and_last_walks_and_all_means_are_drawn():
         assert float(found["label x"][k]) == pytest.approx(x + 6)
         assert float(found["label y"][k]) == pytest.approx(y - 6)
     assert found["labels"] == ["0", "1", "2", "3"]
-    assert found["looks"] == [f"mf-series-{k}" for k in (0, 1, 1, 2)]
+    assert found["looks"] == [BEFORE, *[f"{AFTER} mf-between"] * 2, AFTER]
 
 
 def test_before_any_update_there_are_no_last_walks():
@@ -163,7 +164,7 @@ def test_returns_are_drawn_over_updates_with_the_best():
 def test_walks_that_are_not_done_have_no_return_yet():
     found = wide(2200)
     assert found["labels"] == ["0", "1"] and len(found["x"]) == 1
-    assert found["looks"] == ["mf-series-0", "mf-series-2"]
+    assert found["looks"] == [BEFORE, AFTER]
     assert found["said"] == [""]
 
 
@@ -259,7 +260,7 @@ def test_what_the_looks_mean_and_what_the_sliders_say():
         *["before adapting: walks and their mean", "means in between", "after the last update"],
         "square of the training goals",
     ]
-    assert looks == ["mf-series-0", "mf-series-1", "mf-series-2", ""]
+    assert looks == [BEFORE, f"{AFTER} mf-between", AFTER, ""]
     assert paths == ["mf-curve"] * 3 + ["mf-limit"]
     assert labels == ["inner steps", "rate α", "walks per step"]
     assert [float(v) for v in steps] == [1, 0.02, 1] and values == ["0", "0.150", "1"]

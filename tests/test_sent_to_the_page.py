@@ -359,5 +359,6 @@ def test_a_bundle_has_each_module_once_before_it_is_used(folder):
 
 def test_a_style_is_the_shared_one_and_the_figures_own(folder):
     shared = (front_end.HERE / "shared" / "figure.css").read_text("utf-8")
+    shared = f"{front_end.roles_style()}\n{shared}"
     assert front_end.style("one", folder) == f"{shared}\n.own {{}}"
     assert front_end.style("bare", folder) == shared

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from ..data import record
+
 HERE = Path(__file__).parent
 IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.[\w./]+)\.js";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?!default)(?=(?:async )?(?:function\*?|class|const) (\w+))", re.M)
@@ -33,7 +35,23 @@ def bundle(name: str, folder: Path = HERE) -> str:
 def style(name: str, folder: Path = HERE) -> str:
     """The style sheet of the figure ``name``: what all figures use, then its own if it has one."""
     sheets = HERE / "shared" / "figure.css", folder / name / f"{name}.css"
-    return "\n".join(_read(path) for path in sheets if path.exists())
+    return "\n".join([roles_style(), *(_read(path) for path in sheets if path.exists())])
+
+
+def roles_style() -> str:
+    """What each role of ``data/roles.json`` looks like, as a class: ``mf-role-maml`` and so on."""
+    roles = record("roles").items()
+    dark = 'html[data-theme="dark"] .maml-figure, [data-jp-theme-light="false"] .maml-figure'
+    colours = {
+        selector: "".join(f" --mf-{key}: {role[theme]};" for key, role in roles)
+        for selector, theme in ((".maml-figure", "light"), (dark, "dark"))
+    }
+    looks = {
+        f".maml-figure .mf-role-{key}": f" --mf-series: var(--mf-{key}); --mf-dash:"
+        f" {' '.join(map(str, role['dash'])) or 'none'};"
+        for key, role in roles
+    }
+    return "\n".join(f"{selector} {{{rules} }}" for selector, rules in (colours | looks).items())
 
 
 def figures(folder: Path = HERE) -> dict[str, Path]:

@@ -202,5 +202,6 @@ def test_chapters_with_torch_offer_the_notebook(visit, site, name):
     note = page.locator(".run-page")
     assert "needs PyTorch" in note.inner_text()
     assert note.get_by_role("button").count() == 0
-    target = note.get_by_role("link").get_attribute("href")
-    assert (site / "book" / target).resolve().is_file()
+    links = [link.get_attribute("href") for link in note.get_by_role("link").all()]
+    assert [link.rpartition(".")[2] for link in links] == ["ipynb", "whl"]
+    assert all((site / "book" / link).resolve().is_file() for link in links)

@@ -25,9 +25,9 @@ const RANGES = [
 const LABEL = "Lift it: an arm that follows a motion by the torques of a network";
 const TRAITS = ["payload", "friction", "seconds", "n_inner_steps", "start", "seed"];
 const MOVERS = [
-  { key: "frozen", text: "network as it was trained" },
-  { key: "adapted", text: "network adapted to the data" },
-  { key: "truth", text: "torques of the true arm" },
+  { key: "frozen", look: "mf-role-before", text: "network as it was trained" },
+  { key: "adapted", look: "mf-role-adapted", text: "network adapted to the data" },
+  { key: "truth", look: "mf-role-oracle", text: "torques of the true arm" },
 ];
 
 /** The arm of the sliders; all that has no slider is in the middle of its range. */
@@ -96,16 +96,16 @@ class SidePanel {
     this.lines = this.series("mf-curve mf-arm-path");
     this.wanted = svgElement(plot.area, "path", { class: "mf-truth" }); // over the truth's own path
     this.arms = this.series("mf-arm-links");
-    this.hands = MOVERS.map((_, n) => {
-      const group = svgElement(plot.area, "g", { class: `mf-series-${n}` });
+    this.hands = MOVERS.map(({ look }) => {
+      const group = svgElement(plot.area, "g", { class: look });
       return svgElement(group, "circle", { class: "mf-dot" });
     });
     this.foot = svgElement(plot.area, "circle", { class: "mf-arm-foot", r: 5 });
   }
 
   series(name) {
-    return MOVERS.map((_, n) => {
-      const group = svgElement(this.plot.area, "g", { class: `mf-series-${n}` });
+    return MOVERS.map(({ look }) => {
+      const group = svgElement(this.plot.area, "g", { class: look });
       return svgElement(group, "path", { class: name });
     });
   }
@@ -151,8 +151,8 @@ class AnglePanel {
     const heading = { title: "Off the wanted angles", note: "both joints together" };
     this.plot = panel(parent, heading, angleOptions(), redraw).plot;
     this.now = svgElement(this.plot.area, "path", { class: "mf-now" });
-    this.lines = MOVERS.map((_, n) => {
-      const group = svgElement(this.plot.area, "g", { class: `mf-series-${n}` });
+    this.lines = MOVERS.map(({ look }) => {
+      const group = svgElement(this.plot.area, "g", { class: look });
       return svgElement(group, "path", { class: "mf-curve" });
     });
   }
@@ -195,7 +195,7 @@ function legend(parent) {
     svgElement(swatch, "path", { class: path, d: "M0 6H30" });
     element(item, "span", { text });
   };
-  MOVERS.forEach(({ text }, n) => entry(`mf-series-${n}`, "mf-curve", text));
+  MOVERS.forEach(({ look, text }) => entry(look, "mf-curve", text));
   entry("", "mf-truth", "motion that is wanted");
 }
 
@@ -247,6 +247,7 @@ function build({ root, state, redraw, reset, status }) {
   };
   const work = inSlices(draw);
   const begin = () => {
+    root.setAttribute("data-start", state.get("start"));
     view = prepare(state);
     work.start(perform(view, net, starts[state.get("start")], state.get("n_inner_steps")));
   };

@@ -13,31 +13,31 @@ from ...reporting import band
 from ..base import WAVE_NETWORK, Figure, settable
 from ..front_end import bundle, style
 
-# Per claim: where the measured values stand, and (array, name, look, thin) of each curve.
+# Per claim: where the measured values stand, and (array, name, role, thin) of each curve.
 CLAIMS = {
     "related tasks": (
         "frequencies",
         [
-            ("frequency maml", "MAML", 2, False),
-            ("frequency joint", "pretrained", 1, False),
-            ("frequency random", "random start", 0, False),
-            ("frequency zero", "always zero", 3, False),
+            ("frequency maml", "MAML", "maml", False),
+            ("frequency joint", "pretrained", "pretrained", False),
+            ("frequency random", "random start", "random", False),
+            ("frequency zero", "always zero", "before", False),
         ],
     ),
     "shift": (
         "shift_steps",
         [
-            ("shift matched query", "trained as usual: query", 1, False),
-            ("shift matched support", "as usual: support", 1, True),
-            ("shift shifted query", "trained with the shift: query", 2, False),
-            ("shift shifted support", "with the shift: support", 2, True),
+            ("shift matched query", "trained as usual: query", "maml", False),
+            ("shift matched support", "as usual: support", "maml", True),
+            ("shift shifted query", "trained with the shift: query", "variant", False),
+            ("shift shifted support", "with the shift: support", "variant", True),
         ],
     ),
     "variance": (
         "alphas",
         [
-            ("spread random", "at a random start", 0, False),
-            ("spread maml", "at the MAML start", 2, False),
+            ("spread random", "at a random start", "random", False),
+            ("spread maml", "at the MAML start", "maml", False),
         ],
     ),
 }

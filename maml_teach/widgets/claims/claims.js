@@ -103,7 +103,7 @@ class WavePanel {
     this.plot = panel(parent, { title: "One new wave", note: "dots: support set; dashed: the wave; dotted: before" }, waveOptions(), redraw).plot;
     this.truth = svgElement(this.plot.area, "path", { class: "mf-truth" });
     this.curves = names.map((_, k) => {
-      const group = svgElement(this.plot.area, "g", { class: `mf-series-${names.length === 1 ? 2 : 1 + k}` });
+      const group = svgElement(this.plot.area, "g", { class: k ? "mf-role-variant" : "mf-role-maml" });
       return ["mf-before", "mf-curve"].map((kind) => svgElement(group, "path", { class: kind }));
     });
     this.dots = Array.from({ length: N_SHOTS }, () => svgElement(this.plot.area, "circle", { class: "mf-shot", r: 4 }));
@@ -159,7 +159,7 @@ class FactorPanel {
     this.zone = svgElement(this.plot.area, "path", { class: "mf-harm" });
     this.level = svgElement(this.plot.area, "path", { class: "mf-level" });
     this.line = svgElement(this.plot.area, "path", { class: "mf-factor" });
-    this.marks = ["mf-series-0", "mf-series-2"].map((name) => {
+    this.marks = ["mf-role-random", "mf-role-maml"].map((name) => {
       const group = svgElement(this.plot.area, "g", { class: name });
       return { bar: svgElement(group, "path", { class: "mf-bar" }), dot: svgElement(group, "circle", { class: "mf-dot", r: 5 }) };
     });
@@ -204,7 +204,7 @@ class MeasuredPanel {
     const heading = { title: state.get("measured_title"), note: state.get("measured_note") };
     this.plot = panel(parent, heading, measuredOptions(state, source), redraw).plot;
     const group = ({ look, thin }) =>
-      svgElement(this.plot.area, "g", { class: `mf-series-${look}${thin ? " mf-thin" : ""}` });
+      svgElement(this.plot.area, "g", { class: `mf-role-${look}${thin ? " mf-thin" : ""}` });
     this.groups = source.series.map(group);
     this.bands = this.groups.map((g) => svgElement(g, "path", { class: "mf-band" }));
     this.level = svgElement(this.plot.area, "path", { class: "mf-level" });
@@ -263,7 +263,7 @@ export function readSource(state) {
 function legend(parent, series) {
   const list = element(parent, "ul", { class: "mf-legend" });
   for (const { name, look, thin } of series) {
-    const item = element(list, "li", { class: `mf-series-${look}${thin ? " mf-thin" : ""}` });
+    const item = element(list, "li", { class: `mf-role-${look}${thin ? " mf-thin" : ""}` });
     const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
     svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H30" });
     element(item, "span", { text: name });

@@ -241,7 +241,7 @@ class Chances {
   constructor(parent) {
     this.svg = svgElement(parent, "svg", { width: "100%", height: 38, "aria-hidden": "true" });
     this.rows = BARS.map(({ name, y }, k) => {
-      const group = svgElement(this.svg, "g", { class: `mf-series-${k === 0 ? 0 : 2}` });
+      const group = svgElement(this.svg, "g", { class: `mf-role-${k === 0 ? "before" : "maml"}` });
       svgElement(group, "rect", { class: "mf-trough", x: 0, y, width: "100%", height: 14, rx: 3 });
       const bar = svgElement(group, "rect", { class: `mf-bar-${name}`, x: 0, y, height: 14, rx: 3 });
       return { bar, text: svgElement(group, "text", { x: 5, y: y + 11.5, class: "mf-bar-text" }) };

@@ -24,9 +24,9 @@ const RANGES = [
 const LABEL = "Drive it: a car on a winding road, steered by a network";
 const TRAITS = ["grip", "wind", "pull", "seconds", "n_inner_steps", "start", "seed"];
 const DRIVERS = [
-  { key: "frozen", text: "network as it was trained" },
-  { key: "adapted", text: "network adapted to the data" },
-  { key: "truth", text: "controller that knows the car" },
+  { key: "frozen", look: "mf-role-before", text: "network as it was trained" },
+  { key: "adapted", look: "mf-role-adapted", text: "network adapted to the data" },
+  { key: "truth", look: "mf-role-oracle", text: "controller that knows the car" },
 ];
 
 /** The car of the sliders; all that has no slider is in the middle of its range. */
@@ -100,12 +100,12 @@ class RoadPanel {
     this.plot = panel(parent, { title: "The road from above", note }, roadOptions(), redraw).plot;
     this.band = svgElement(this.plot.area, "path", { class: "mf-road" });
     this.middle = svgElement(this.plot.area, "path", { class: "mf-truth" });
-    this.lines = DRIVERS.map((_, k) => {
-      const group = svgElement(this.plot.area, "g", { class: `mf-series-${k}` });
+    this.lines = DRIVERS.map(({ look }) => {
+      const group = svgElement(this.plot.area, "g", { class: look });
       return svgElement(group, "path", { class: "mf-curve" });
     });
-    this.cars = DRIVERS.map((_, k) => {
-      const group = svgElement(this.plot.area, "g", { class: `mf-series-${k}` });
+    this.cars = DRIVERS.map(({ look }) => {
+      const group = svgElement(this.plot.area, "g", { class: look });
       return svgElement(group, "path", { class: "mf-car", d: "M-9 -4H5L9 0L5 4H-9Z" });
     });
   }
@@ -146,8 +146,8 @@ class OffsetPanel {
     const heading = { title: "Distance from the middle of the road", note: "left is positive" };
     this.plot = panel(parent, heading, offsetOptions(), redraw).plot;
     this.now = svgElement(this.plot.area, "path", { class: "mf-now" });
-    this.lines = DRIVERS.map((_, k) => {
-      const group = svgElement(this.plot.area, "g", { class: `mf-series-${k}` });
+    this.lines = DRIVERS.map(({ look }) => {
+      const group = svgElement(this.plot.area, "g", { class: look });
       return svgElement(group, "path", { class: "mf-curve" });
     });
   }
@@ -178,8 +178,8 @@ export function describe(state, { drives, finite }) {
 
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
-  DRIVERS.forEach(({ text }, k) => {
-    const item = element(list, "li", { class: `mf-series-${k}` });
+  DRIVERS.forEach(({ look, text }) => {
+    const item = element(list, "li", { class: look });
     const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
     svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H30" });
     element(item, "span", { text });
@@ -241,6 +241,7 @@ function build({ root, state, redraw, reset, status }) {
   };
   const work = inSlices(draw);
   const begin = () => {
+    root.setAttribute("data-start", state.get("start"));
     view = prepare(state, net, starts);
     work.start(driven(view));
   };

@@ -8,12 +8,11 @@
  */
 import { figure } from "../shared/lifecycle.js";
 import { button, choice, element, floats, formatLoss, nearest, panel } from "../shared/ui.js";
-import { slider, spread, svgElement, uniqueId } from "../shared/ui.js";
+import { role, slider, spread, svgElement, uniqueId } from "../shared/ui.js";
 
 const LEARNS = 1 / 2; // of the reference, at most
 const DIVERGES = 10; // times the reference, at least
 const N_SHADES = 5; // each stands for half the MSE of the one before
-const N_COLOURS = 8;
 const LABEL = "Family map: where each algorithm learns, over its two rates";
 const TRAITS = ["algorithm", "alpha", "beta"];
 
@@ -206,11 +205,11 @@ class CurvesPanel {
     this.plot = parts.plot;
     this.title = parts.box.querySelector("b");
     this.level = svgElement(this.plot.area, "path", { class: "mf-level" });
-    this.series = source.names.map((name, k) => this.makeSeries(name, k, () => onChoose({ algorithm: name })));
+    this.series = source.names.map((name) => this.makeSeries(name, () => onChoose({ algorithm: name })));
   }
 
-  makeSeries(name, k, onClick) {
-    const className = `mf-member-${k % N_COLOURS}`;
+  makeSeries(name, onClick) {
+    const className = role(name);
     const group = svgElement(this.plot.area, "g", { class: className });
     const over = svgElement(this.plot.over, "g", { class: className });
     const path = (kind, parent) => svgElement(parent, "path", { class: kind });

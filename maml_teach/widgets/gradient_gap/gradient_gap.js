@@ -12,8 +12,8 @@ import { button, choice, element, floats, formatLoss, nearest, panel } from "../
 import { shortPower, slider, spread, svgElement } from "../shared/ui.js";
 
 const ALGORITHMS = [
-  { name: "FOMAML", scaled: "FOMAML", className: "mf-series-1", side: 1 },
-  { name: "Reptile", scaled: "Reptile ÷ K", className: "mf-series-3", side: -1 },
+  { name: "FOMAML", scaled: "FOMAML", className: "mf-role-fomaml", side: 1 },
+  { name: "Reptile", scaled: "Reptile ÷ K", className: "mf-role-reptile", side: -1 },
 ];
 const LIMIT = 2; // arrows end at the rim of the dial, this many exact gradients from its centre
 const REACH = { x: 2.42, y: 2.5 }; // what the dial shows around the rim
@@ -93,7 +93,7 @@ class Dial {
     const number = (text) => svgElement(this.plot.area, "text", { class: "mf-quiet mf-small", text });
     this.numbers = [1, LIMIT].map((radius) => ({ radius, node: number(String(radius)) }));
     this.hands = ALGORITHMS.map((algorithm) => this.makeHand(algorithm));
-    const exact = svgElement(this.plot.area, "g", { class: "mf-series-2" });
+    const exact = svgElement(this.plot.area, "g", { class: "mf-role-maml" });
     this.exact = { shaft: path("mf-curve", exact), head: path("mf-head", exact) };
     this.exactLabel = svgElement(exact, "text", { class: "mf-label mf-halo", text: "exact ∇F" });
     this.note = svgElement(this.plot.over, "text", { class: "mf-note", "text-anchor": "middle" });
@@ -364,9 +364,9 @@ function legend(parent) {
   };
   const line = ["path", { class: "mf-curve", d: "M0 8H30" }];
   const band = ["rect", { class: "mf-gap", y: 1, width: 30, height: 14 }];
-  swatch("mf-series-2", "exact MAML", [line]);
-  swatch("mf-series-1", "FOMAML, upwards", [band, line]);
-  swatch("mf-series-3", "Reptile, downwards", [band, line]);
+  swatch("mf-role-maml", "exact MAML", [line]);
+  swatch("mf-role-fomaml", "FOMAML, upwards", [band, line]);
+  swatch("mf-role-reptile", "Reptile, downwards", [band, line]);
   swatch("", "one batch (arrow: mean)", [["circle", { class: "mf-batch-dot", cx: 15, cy: 8, r: 3.2 }]]);
   swatch("", "adapting does harm", [["rect", { class: "mf-harm", width: 30, height: 16 }]]);
 }

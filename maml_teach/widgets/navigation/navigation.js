@@ -83,8 +83,8 @@ class PlanePanel {
     this.plot = panel(parent, heading, planeOptions(), redraw).plot;
     this.square = svgElement(this.plot.area, "path", { class: "mf-limit" });
     const group = (name) => svgElement(this.plot.area, "g", { class: name });
-    this.first = svgElement(group("mf-series-0"), "path", { class: "mf-walks" });
-    this.last = svgElement(group("mf-series-2"), "path", { class: "mf-walks" });
+    this.first = svgElement(group("mf-role-before"), "path", { class: "mf-walks" });
+    this.last = svgElement(group("mf-role-adapted"), "path", { class: "mf-walks" });
     this.middles = group("mf-middles");
     this.goal = dragPoint(this.plot, { label: "goal", step: 0.02, onMove });
     svgElement(this.goal.mark, "path", { class: "mf-goal", d: "M-7 -7L7 7M-7 7L7 -7" });
@@ -109,7 +109,7 @@ class PlanePanel {
   /** The mean walk before or after an update, with its number at the end. */
   drawMiddle(middle, k, n) {
     if (!middle.length || !middle.at(-1).every(Number.isFinite)) return;
-    const look = k === 0 ? "mf-series-0" : k === n - 1 ? "mf-series-2" : "mf-series-1";
+    const look = k === 0 ? "mf-role-before" : k === n - 1 ? "mf-role-adapted" : "mf-role-adapted mf-between";
     const group = svgElement(this.middles, "g", { class: look });
     svgElement(group, "path", { class: "mf-curve", d: this.plot.line(middle) });
     const [x, y] = middle.at(-1);
@@ -129,7 +129,7 @@ class ReturnPanel {
     this.plot = plot;
     this.note = note;
     this.best = svgElement(plot.area, "path", { class: "mf-truth" });
-    const group = svgElement(plot.area, "g", { class: "mf-series-2" });
+    const group = svgElement(plot.area, "g", { class: "mf-role-adapted" });
     this.line = svgElement(group, "path", { class: "mf-curve" });
     this.dots = svgElement(group, "g");
   }
@@ -178,9 +178,9 @@ function legend(parent) {
     svgElement(swatch, "path", { class: path, d: "M0 6H30" });
     element(item, "span", { text });
   };
-  entry("mf-series-0", "mf-curve", "before adapting: walks and their mean");
-  entry("mf-series-1", "mf-curve", "means in between");
-  entry("mf-series-2", "mf-curve", "after the last update");
+  entry("mf-role-before", "mf-curve", "before adapting: walks and their mean");
+  entry("mf-role-adapted mf-between", "mf-curve", "means in between");
+  entry("mf-role-adapted", "mf-curve", "after the last update");
   entry("", "mf-limit", "square of the training goals");
 }
 
@@ -239,6 +239,7 @@ function build({ root, state, redraw, reset, status }) {
   };
   const work = inSlices(draw);
   const begin = () => {
+    root.setAttribute("data-start", state.get("start"));
     [rounds, now] = [[], settingsOf(state)];
     work.start(learning(rounds, now));
   };

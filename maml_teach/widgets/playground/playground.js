@@ -5,7 +5,7 @@
 import { figure } from "../shared/lifecycle.js";
 import { gradient, loss, network, plus, predict, uniforms } from "../shared/maths.js";
 import { button, choice, decades, dragPoint, element, floats, format } from "../shared/ui.js";
-import { formatLoss, panel, shortPower, slider, spread, svgElement } from "../shared/ui.js";
+import { formatLoss, panel, role, shortPower, slider, spread, svgElement } from "../shared/ui.js";
 
 const MAX_STEPS = 20;
 const MAX_SHOTS = 20;
@@ -108,7 +108,7 @@ const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 /** One start: the true curve, the model before and after, the points. */
 class StartPanel {
   constructor(parent, { name }, index, actions) {
-    const heading = { title: name, className: `mf-series-${index}` };
+    const heading = { title: name, className: role(name) };
     const made = panel(parent, heading, panelOptions(name), actions.redraw);
     this.plot = made.plot;
     this.mse = made.note;
@@ -210,8 +210,8 @@ class ErrorPanel {
   }
 
   makeSeries(name, k) {
-    const group = svgElement(this.plot.area, "g", { class: `mf-series-${k}` });
-    const label = { class: `mf-label mf-series-${k}`, text: name };
+    const group = svgElement(this.plot.area, "g", { class: role(name) });
+    const label = { class: `mf-label ${role(name)}`, text: name };
     return {
       name,
       line: svgElement(group, "path", { class: "mf-curve" }),

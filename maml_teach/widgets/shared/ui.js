@@ -482,6 +482,9 @@ function followPointer(plot, node, position, onMove) {
   node.addEventListener("click", (event) => event.stopPropagation());
 }
 
+/** The class that paints what has a role: "MAML++" -> "mf-role-maml-plus-plus"; see data/roles.json. */
+export const role = (word) => `mf-role-${word.toLowerCase().replaceAll("+", "-plus")}`;
+
 /** Moves labels apart vertically so that no two are closer than `gap`; the order is kept. */
 export function spread(positions, gap, low, high) {
   const order = positions.map((y, k) => [y, k]).sort((p, q) => p[0] - q[0]);

@@ -25,8 +25,8 @@ class Training(Figure):
 
     25 tasks of 10 support and 10 query points per meta-step, Adam, float64. Both runs start from
     the same theta and see the same tasks. They are compared after the same meta-steps, where the
-    faster one waits, or after the same seconds. Everything is computed by the page: Python sends first
-    settings only, and ``a`` and ``b`` at the end of a trait's name say whose they are.
+    faster one waits, or after the same seconds. Everything is computed by the page: Python sends
+    first settings only, and ``a`` and ``b`` at the end of a trait's name say whose they are.
 
     Args:
         **settings: First values of the traits ``algorithm_a``, ``alpha_a``, ``beta_a``,

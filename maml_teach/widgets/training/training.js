@@ -7,7 +7,7 @@ import { figure } from "../shared/lifecycle.js";
 import { fomamlGradient, innerPath, loss, mamlGradient, mse, network } from "../shared/maths.js";
 import { predict, reptileGradient, uniforms } from "../shared/maths.js";
 import { button, choice, decades, element, format, formatLoss } from "../shared/ui.js";
-import { panel, shortPower, slider, svgElement } from "../shared/ui.js";
+import { panel, role, shortPower, slider, svgElement } from "../shared/ui.js";
 
 const NET = network([1, 40, 40, 1], "relu");
 const [N_TASKS, N_POINTS] = [25, 10]; // a meta-batch; support points, and as many query points
@@ -17,6 +17,8 @@ const LOST = 1e4; // a loss beyond this will not come back; targets never exceed
 const [BURST, REST] = [10, 50];
 const LABEL = "Train it here: two meta-trainings side by side";
 const RUNS = ["a", "b"];
+/** A run is painted in its algorithm's colour; run B is dashed, for two runs of one algorithm. */
+const looks = (run, algorithm) => `mf-run-${run}${algorithm && ` ${role(algorithm)}`}`;
 const SETTINGS = ["algorithm", "alpha", "beta", "n_inner_steps"];
 const SHARED = ["seed", "held_out", "together"];
 const TRAITS = [...RUNS.flatMap((run) => SETTINGS.map((name) => `${name}_${run}`)), ...SHARED];
@@ -273,10 +275,10 @@ const fitOptions = (run) => ({
 
 /** One run's model on the held-out task. */
 class FitPanel {
-  constructor(parent, run, index, redraw) {
-    const heading = { title: `Run ${run.toUpperCase()}`, className: `mf-fit mf-series-${index}` };
+  constructor(parent, run, redraw) {
+    const heading = { title: `Run ${run.toUpperCase()}`, className: looks(run, "") };
     const made = panel(parent, heading, fitOptions(run), redraw);
-    this.name = heading.title;
+    this.run = run;
     this.box = made.box;
     this.title = made.title;
     this.plot = made.plot;
@@ -290,9 +292,10 @@ class FitPanel {
     this.note = svgElement(this.plot.over, "text", { class: "mf-note", "text-anchor": "middle" });
   }
 
-  draw({ at, mses, truth, task }, { nSteps, lost }) {
+  draw({ at, mses, truth, task }, { nSteps, lost }, algorithm) {
+    this.box.setAttribute("class", `mf-panel mf-fit ${looks(this.run, algorithm)}`);
     this.box.setAttribute("data-step", String(nSteps));
-    this.title.textContent = `${this.name}, step ${counted(nSteps)}`;
+    this.title.textContent = `Run ${this.run.toUpperCase()}, step ${counted(nSteps)}`;
     const path = (y) => this.plot.line(Array.from(GRID, (x, k) => [x, y[k]]));
     this.truth.setAttribute("d", path(truth));
     this.curves.forEach((curve, k) => curve.setAttribute("d", path(at[k])));
@@ -325,10 +328,11 @@ class CurvePanel {
     this.box = made.box;
     this.plot = made.plot;
     this.note = made.note;
-    this.series = RUNS.map((_, index) => {
-      const group = svgElement(this.plot.area, "g", { class: `mf-series-${index + 1}` });
-      const label = { class: `mf-label mf-halo mf-series-${index + 1}`, "text-anchor": "end" };
+    this.series = RUNS.map(() => {
+      const group = svgElement(this.plot.area, "g");
+      const label = { "text-anchor": "end" };
       return {
+        group,
         raw: svgElement(group, "path", { class: "mf-raw" }),
         line: svgElement(group, "path", { class: "mf-curve" }),
         label: svgElement(this.plot.over, "text", label),
@@ -341,8 +345,11 @@ class CurvePanel {
     this.plot.setX(stepsAxis(curves));
     this.plot.setY(lossAxis(curves));
     const { left, top, width } = this.plot.box;
-    this.series.forEach(({ raw, line, label }, k) => {
+    this.series.forEach(({ group, raw, line, label }, k) => {
       const { size, blocks } = curves[k];
+      const look = looks(RUNS[k], settings[k].algorithm);
+      group.setAttribute("class", look);
+      label.setAttribute("class", `mf-label mf-halo ${look}`);
       const path = (values) => this.plot.line(values.map((value, n) => [(n + 0.5) * size, value]));
       raw.setAttribute("d", path(blocks));
       line.setAttribute("d", path(runningMean(blocks)));
@@ -394,7 +401,7 @@ const HOW = {
 };
 
 /** What is so now, in a sentence per run. */
-export function describe(progress, settings, fits, { training, together }) {
+export function describe(progress, settings, fits, { going, together }) {
   const each = RUNS.map((run, k) => {
     const { nSteps, lost } = progress[k];
     const [before, , after] = fits[k].mses.map(formatLoss);
@@ -405,7 +412,7 @@ export function describe(progress, settings, fits, { training, together }) {
     );
   });
   const none = progress.every(({ nSteps }) => nSteps === 0);
-  const doing = training ? "Training." : none ? "Press Start." : "Paused.";
+  const doing = going ? "Training." : none ? "Press Start." : "Paused.";
   return `${doing} ${each.join(" ")}${none ? "" : ` ${HOW[together]}`}`;
 }
 
@@ -593,13 +600,16 @@ function lead(root, training, reset) {
 function makePanels(root, redraw) {
   const grid = element(root, "div", { class: "mf-grid" });
   const curves = new CurvePanel(grid, redraw);
-  return { curves, fits: RUNS.map((run, k) => new FitPanel(grid, run, k + 1, redraw)) };
+  return { curves, fits: RUNS.map((run) => new FitPanel(grid, run, redraw)) };
 }
 
 /** Settings of one run: algorithm, rates, steps. */
-function runControls(parent, state, run, index) {
+function runControls(parent, state, run) {
   const label = `Run ${run.toUpperCase()}`;
-  const box = element(parent, "div", { class: `mf-run mf-series-${index}`, role: "group", "aria-label": label });
+  const box = element(parent, "div", { role: "group", "aria-label": label });
+  const paint = () => box.setAttribute("class", `mf-run ${looks(run, state.get(`algorithm_${run}`))}`);
+  state.on([`algorithm_${run}`], paint);
+  paint();
   element(box, "b", { text: label });
   const options = Object.keys(GRADIENTS).map((name) => [name, name]);
   choice(box, state, { trait: `algorithm_${run}`, label: "algorithm", options });
@@ -608,7 +618,7 @@ function runControls(parent, state, run, index) {
 
 function controls(root, state) {
   const grid = element(root, "div", { class: "mf-grid" });
-  RUNS.forEach((run, k) => runControls(grid, state, run, k + 1));
+  RUNS.forEach((run) => runControls(grid, state, run));
   const shared = element(root, "div", { class: "mf-controls" });
   for (const range of SHARED_RANGES) slider(shared, state, range);
   choice(shared, state, TOGETHER);
@@ -635,10 +645,9 @@ function build({ root, state, redraw, reset, status }) {
     const [settings, task] = [training.settings(), heldOutTask(state.get("held_out"))];
     const { progress, speeds, going } = training;
     const found = RUNS.map((_, k) => fitOf(progress[k].theta, settings[k], task));
-    fits.forEach((each, k) => each.draw(found[k], progress[k]));
+    fits.forEach((each, k) => each.draw(found[k], progress[k], settings[k].algorithm));
     curves.draw(training.curves, settings, speeds, progress);
-    const how = { training: going, together: state.get("together") };
-    tell(going, describe(progress, settings, found, how));
+    tell(going, describe(progress, settings, found, { going, together: state.get("together") }));
   };
   const stop = () => {
     training.stop();

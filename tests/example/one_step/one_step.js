@@ -14,7 +14,7 @@ const height = (theta) => 2 * theta ** 2;
 const stepFrom = (theta, alpha) => theta - alpha * 4 * theta;
 
 function build({ root, state, redraw, reset, status }) {
-  const bowl = panel(root, { title: "One step", className: "mf-series-2" }, OPTIONS, redraw);
+  const bowl = panel(root, { title: "One step", className: "mf-role-maml" }, OPTIONS, redraw);
   const curve = svgElement(bowl.plot.area, "path", { class: "mf-truth" });
   const arrow = svgElement(bowl.plot.area, "path", { class: "mf-after" });
   const say = status();
