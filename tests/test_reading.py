@@ -16,6 +16,9 @@ parts:
 """
 
 
+BOX = 'tabindex="0" role="group" aria-label="'
+
+
 @pytest.fixture
 def app(tmp_path):
     (tmp_path / "_toc.yml").write_text(CONTENTS, "utf-8")
@@ -64,11 +67,11 @@ FORMULA = '<span class="math"><annotation encoding="application/x-tex">\\beta</a
             '<div role="navigation" aria-label="Start and search" '
             'class="sidebar-primary-items__start x"',
         ),
-        ("<pre>1</pre><pre>2</pre>", '<pre tabindex="0">1</pre><pre tabindex="0">2</pre>'),
-        ('<span class="katex-display">', '<span class="katex-display" tabindex="0">'),
+        ("<pre>1</pre><pre>2</pre>", f'<pre {BOX}Code">1</pre><pre {BOX}Code">2</pre>'),
+        ('<span class="katex-display">', f'<span class="katex-display" {BOX}Equation">'),
         (
             '<div class="pst-scrollable-table-container">',
-            '<div class="pst-scrollable-table-container" tabindex="0">',
+            f'<div class="pst-scrollable-table-container" {BOX}Table">',
         ),
         ('<div role="doc-biblioentry">', '<div role="listitem">'),
         (
@@ -92,4 +95,4 @@ def test_every_page_of_the_site_is_mended(tmp_path):
     reading.mend_site(app, ValueError("failed"))
     assert (tmp_path / "index.html").read_text("utf-8") == "<pre>1</pre>"
     reading.mend_site(app, None)
-    assert {p.read_text("utf-8") for p in tmp_path.rglob("*.html")} == {'<pre tabindex="0">1</pre>'}
+    assert {p.read_text("utf-8") for p in tmp_path.rglob("*.html")} == {f'<pre {BOX}Code">1</pre>'}

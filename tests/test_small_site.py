@@ -159,5 +159,5 @@ def test_the_picture_waits_and_keeps_its_room(site):
 
 def test_markup_is_mended(site):
     html = page(site)
-    assert "<pre>" not in html and '<pre tabindex="0">' in html
+    assert "<pre>" not in html and '<pre tabindex="0" role="group" aria-label="Code">' in html
     assert '<div role="navigation" aria-label="Start and search"' in html

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 # Markup of the theme and of Sphinx that accessibility checkers refuse, and what stands instead.
+BOX = 'tabindex="0" role="group" aria-label="{}"'  # what scrolls inside itself
 MENDED = [
     # A name that hides the words on the button.
     (
@@ -21,12 +22,14 @@ MENDED = [
         r'<div role="navigation" aria-label="Start and search" class="\1"',
     ),
     # Boxes that may scroll; reading.js takes the ones that do not out of the way of the Tab key.
-    (re.compile(r"<pre>"), '<pre tabindex="0">'),
+    (re.compile(r"<pre>"), f"<pre {BOX.format('Code')}>"),
     (
-        re.compile(
-            r'(class="(?:katex-display|pst-scrollable-table-container)")(?! tabindex)'
-        ),
-        r'\1 tabindex="0"',
+        re.compile(r'(class="katex-display")(?! tabindex)'),
+        rf"\1 {BOX.format('Equation')}",
+    ),
+    (
+        re.compile(r'(class="pst-scrollable-table-container")(?! tabindex)'),
+        rf"\1 {BOX.format('Table')}",
     ),
     # A column whose head is an equation has no name but its formula.
     (

@@ -78,13 +78,20 @@
 
   /* What scrolls inside its own box can be reached by keyboard; measured as it comes near. */
   const boxes = "pre, .cell_output > .output, .pst-scrollable-table-container, .katex-display";
+  const passBy = (box) => box.removeAttribute("tabindex");
+  const stopAt = (box) => {
+    box.tabIndex = 0;
+    if (box.hasAttribute("role")) return; // the build has named it
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-label", "Output");
+  };
   const scrolls = (e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight;
   const near = new IntersectionObserver(
     (entries) => {
       const inView = entries.filter((entry) => entry.isIntersecting);
       const seen = /** @type {any[]} */ (inView.map((entry) => entry.target));
       const wide = seen.filter(scrolls);
-      for (const box of seen) box.tabIndex = wide.includes(box) ? 0 : -1;
+      for (const box of seen) (wide.includes(box) ? stopAt : passBy)(box);
     },
     { rootMargin: "600px" },
   );

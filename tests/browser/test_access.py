@@ -44,6 +44,20 @@ def test_the_first_tab_leads_to_the_text(visit):
     page.wait_for_url("**#main-content")
 
 
+def test_what_takes_the_focus_has_a_name_and_a_role(visit, page_path):
+    """Of the browser's own tree for assistive technology, every node that can be focused."""
+    page = visit("file").open(page_path)
+    page.add_style_tag(content="section { content-visibility: visible !important }")
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    nameless = []
+    for node in (each for each in tree if not each.get("ignored")):
+        said = {each["name"]: each["value"].get("value") for each in node.get("properties", [])}
+        name, role = (node.get(key, {}).get("value", "") for key in ("name", "role"))
+        if said.get("focusable") and (not name.strip() or role in ("generic", "none")):
+            nameless.append((role, name, node["backendDOMNodeId"]))
+    assert nameless == []
+
+
 def test_focus_is_seen(visit, page_path):
     """The first thirty stops of the Tab key each show where they are."""
     page = visit("http").open(page_path)

@@ -4,57 +4,20 @@ import json
 import re
 import statistics
 
+from looking import figures_of, look, settle, settled_look, usable_sliders
+
 from maml_teach.widgets.front_end import figures
 
 KEYS = ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft")
 STATE_TYPE = "application/vnd.jupyter.widget-state+json"
 STATE = re.compile(f'<script type="{re.escape(STATE_TYPE)}">(.*?)</script>', re.DOTALL)
 
-# What the reader sees of a figure: its drawings, without what hovers or focus may add.
-PICTURE = """(figure) => [...figure.querySelectorAll('svg, canvas')].map(
-  (e) => e.tagName === 'CANVAS' ? e.toDataURL() : e.outerHTML).join('')"""
-SPOKEN = """(figure) => [...figure.querySelectorAll('[role=status]')].map(
-  (e) => e.textContent).join('')"""
 # From the input event to the second frame after it: by then the new picture is on the screen.
 WATCH = """(slider) => { slider.latencies = []; slider.addEventListener('input', () => {
   const start = performance.now();
   requestAnimationFrame(() => requestAnimationFrame(
     () => slider.latencies.push(performance.now() - start)));
 }, { capture: true }); }"""
-
-
-def figures_of(page):
-    """The figures on an open page, all of them at work."""
-    found = page.locator(".figure-mount").all()
-    for figure in found:
-        assert figure.get_attribute("data-ready") is not None, figure.inner_text()
-    return found
-
-
-def settle(page):
-    """Wait until two frames have been drawn."""
-    page.evaluate(
-        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-    )
-
-
-def look(figure):
-    """Picture and read-out of a figure, now."""
-    return figure.evaluate(PICTURE), figure.evaluate(SPOKEN)
-
-
-def settled_look(page, figure):
-    """Picture and read-out after a stretch without change: read-outs may wait for a pause."""
-    calm, before = 0, look(figure)
-    for _ in range(40):
-        settle(page)
-        page.wait_for_timeout(80)
-        now = look(figure)
-        calm = calm + 1 if now == before else 0
-        if calm == 5:
-            break
-        before = now
-    return before
 
 
 def press(page, slider):
@@ -76,11 +39,6 @@ def changes(page, figure, before, seconds=3):
             break
         page.wait_for_timeout(50)
     return changed
-
-
-def usable_sliders(figure):
-    sliders = figure.locator("input[type=range]:enabled").all()
-    return [slider for slider in sliders if slider.is_visible()]
 
 
 def test_every_figure_of_the_package_stands_on_a_page(site):

@@ -1,10 +1,10 @@
 """Nothing that has data is invisible, whatever the reader has pressed and moved."""
 
-from test_figures import figures_of, settle, usable_sliders
+from looking import figures_of, settle, usable_sliders
 
 # Every line and area of the figure that is on the screen and has a shape, but no paint.
 UNPAINTED = """(figure) => {
-  const clear = (paint) => paint === 'none' || /,\\s*0\\)$/.test(paint);
+  const clear = (paint) => paint === 'none' || /^rgba\\(.*,\\s*0\\)$/.test(paint);
   const lined = (s) => !clear(s.stroke) && parseFloat(s.strokeWidth) > 0 && +s.strokeOpacity > 0;
   const filled = (s) => !clear(s.fill) && +s.fillOpacity > 0;
   const named = (node) => `${node.tagName}.${node.getAttribute('class')}`;

@@ -1,11 +1,15 @@
 """A finger on a phone: it moves what can be moved, and scrolls the page everywhere else."""
 
 import pytest
-from conftest import new_context
-from test_figures import figures_of, look, settle
+from looking import figures_of, look, settle
 
 HANDLES = ".mf-drag:not(.mf-fixed), .mf-sheet"
-PHONE = {"width": 360, "has_touch": True, "is_mobile": True}
+PHONE = {
+    "viewport": {"width": 360, "height": 740},
+    "has_touch": True,
+    "is_mobile": True,
+    "reduced_motion": "reduce",
+}
 
 
 class Finger:
@@ -48,11 +52,15 @@ def phone(browser, bases):
     contexts = []
 
     def start(path):
-        contexts.append(new_context(browser, **PHONE))
+        contexts.append(browser.new_context(**PHONE))
         page = contexts[-1].new_page()
         page.goto(f"{bases['http']}/{path}")
-        waiting = page.locator(".figure-mount:not([data-ready])")
-        waiting.first.wait_for(state="detached")
+        for mount in page.locator(".figure-mount").all():
+            for _ in range(50):  # what lies between is laid out on the way, and moves it
+                mount.evaluate("(e) => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+                page.wait_for_timeout(100)
+                if mount.get_attribute("data-ready") is not None:
+                    break
         return page
 
     yield start

@@ -575,13 +575,14 @@ function gathered(draw) {
 }
 
 /** The read-out is of the same moment as the chart; a listener is told every few seconds only. */
-function seldomAloud(say) {
+function toldSeldomAloud(say) {
   let lastSaid = 0;
-  return (going, words) => {
+  const tell = (going, words) => {
     const aloud = !going || performance.now() - lastSaid > 4000;
     if (aloud) lastSaid = going ? performance.now() : 0;
     say.now(words, aloud);
   };
+  return [say, tell];
 }
 
 /** The buttons; returns what shows on the first one whether the training goes on. */
@@ -635,8 +636,7 @@ function build({ root, state, redraw, reset, status }) {
   const showTurn = lead(root, training, reset);
   legend(root);
   const { curves, fits } = makePanels(root, redraw);
-  const say = status();
-  const tell = seldomAloud(say);
+  const [say, tell] = toldSeldomAloud(status());
   controls(root, state);
   state.on(["seed"], () => training.restart());
   state.on(TRAITS, () => training.tellSettings());

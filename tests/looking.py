@@ -1,0 +1,46 @@
+"""Looking at the figures of an open page."""
+
+# What the reader sees of a figure: its drawings, without what hovers or focus may add.
+PICTURE = """(figure) => [...figure.querySelectorAll('svg, canvas')].map(
+  (e) => e.tagName === 'CANVAS' ? e.toDataURL() : e.outerHTML).join('')"""
+SPOKEN = """(figure) => [...figure.querySelectorAll('[role=status]')].map(
+  (e) => e.textContent).join('')"""
+
+
+def figures_of(page):
+    """The figures on an open page, all of them at work."""
+    found = page.locator(".figure-mount").all()
+    for figure in found:
+        assert figure.get_attribute("data-ready") is not None, figure.inner_text()
+    return found
+
+
+def settle(page):
+    """Wait until two frames have been drawn."""
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
+def look(figure):
+    """Picture and read-out of a figure, now."""
+    return figure.evaluate(PICTURE), figure.evaluate(SPOKEN)
+
+
+def settled_look(page, figure):
+    """Picture and read-out after a stretch without change: read-outs may wait for a pause."""
+    calm, before = 0, look(figure)
+    for _ in range(40):
+        settle(page)
+        page.wait_for_timeout(80)
+        now = look(figure)
+        calm = calm + 1 if now == before else 0
+        if calm == 5:
+            break
+        before = now
+    return before
+
+
+def usable_sliders(figure):
+    sliders = figure.locator("input[type=range]:enabled").all()
+    return [slider for slider in sliders if slider.is_visible()]
