@@ -33,10 +33,10 @@ const SHARED_RANGES = [
 ];
 const TOGETHER = {
   trait: "together",
-  label: "compare after",
+  label: "compare after equal",
   options: [
-    ["steps", "the same steps"],
-    ["seconds", "the same seconds"],
+    ["steps", "steps"],
+    ["seconds", "seconds"],
   ],
 };
 
