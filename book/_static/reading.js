@@ -97,6 +97,14 @@
   );
   all(boxes).forEach((box) => near.observe(box));
 
+  /* At the top no section is being read, whichever the theme has marked last. */
+  const marked = ".bd-sidebar-secondary .nav-link.active";
+  addEventListener(
+    "scroll",
+    () => scrollY < 8 && requestAnimationFrame(() => all(marked).forEach((link) => link.classList.remove("active"))),
+    { passive: true },
+  );
+
   /* A browser does not wait on paper for letters that it has not loaded. Parts far from the window
    * are not laid out and ask for none, so the letters of their equations are asked for here. */
   const letters = {

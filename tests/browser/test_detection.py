@@ -69,10 +69,10 @@ def test_scenes_glyphs_and_examples_change(visit):
     before = example.evaluate(shown)
     figure.get_by_role("button", name="Another glyph").click()
     assert seen.until(lambda: example.evaluate(shown) != before)
-    set_number(figure, "examples K, as a number", 1)
+    set_number(figure, "examples, as a number", 1)
     status.get_by_text("1 example,").wait_for(timeout=20_000)
     assert figure.locator(".mf-unused").count() == 4
-    set_number(figure, "examples K, as a number", 6)
+    set_number(figure, "examples, as a number", 6)
     figure.get_by_text("whole number from 1 to 5").wait_for()
     assert "1 example," in status.inner_text()
     assert seen.troubles == []

@@ -63,6 +63,18 @@ def test_every_symbol_has_its_card_and_its_row(site):
     assert n_marked > 20
 
 
+def test_back_at_the_top_no_section_is_marked(visit):
+    seen = visit("file")
+    page = seen.open(CHAPTER)
+    marked = page.locator(".bd-sidebar-secondary .nav-link.active")
+    page.evaluate("scrollTo({ top: 6000, behavior: 'instant' })")
+    assert seen.until(lambda: marked.count() > 0)
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+    assert seen.until(lambda: marked.count() == 0)
+    seen.frames(30)
+    assert marked.count() == 0
+
+
 def test_search_works_from_a_file(visit):
     seen = visit("file")
     page = seen.goto("search.html?q=hessian")

@@ -62,7 +62,7 @@ FIGURES = {
     ),
     "find it": (
         *("detection", ".mf-detection", expected.find_it),
-        {"n_shots": "examples K", "n_inner_steps": "inner steps"},
+        {"n_shots": "examples", "n_inner_steps": "inner steps"},
         [(3, 3), (1, 2), (5, 1)],
     ),
     "draw it": (

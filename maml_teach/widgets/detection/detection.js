@@ -18,8 +18,9 @@ const LEVELS = 63; // steps of ink from -0.5 to 1.5 in the bytes that Python sen
 const FOUND = 0.5; // overlap from which on a glyph counts as found
 const RANGES = [
   { trait: "n_inner_steps", label: "inner steps", min: 0, max: MOST_STEPS, step: 1, digits: 0 },
-  { trait: "n_shots", label: "examples K", min: 1, max: MOST_SHOTS, step: 1, digits: 0 },
+  { trait: "n_shots", label: "examples", min: 1, max: MOST_SHOTS, step: 1, digits: 0 },
 ];
+const SEARCHING = "The network is adapting and searching.";
 const LABEL = "Find it: a glyph shown a few times, to be found in a new scene";
 const TRAITS = ["n_inner_steps", "n_shots", "task", "scene"];
 const LOOKS = [
@@ -251,6 +252,7 @@ function build({ root, state, redraw, reset, status }) {
     query.draw(tasks[taskNumber()][MOST_SHOTS + number], number, found[0], found[k]);
     curve.draw(found, k);
     if (found[k]) say(describe(nShots, k, number, found[0], found[k]));
+    else say.now(SEARCHING, false); // and not what was found in another scene
   };
   const slices = inSlices(draw);
   const begin = () => {

@@ -232,6 +232,7 @@ export function statusLine(parent) {
     if (line.textContent !== latest) line.textContent = latest;
   };
   const say = (text) => {
+    line.setAttribute("aria-live", "polite");
     latest = text;
     if (timer) return;
     show();
