@@ -175,7 +175,9 @@ def test_titles_and_the_sentence():
 
 def test_nothing_is_said_of_a_step_that_is_not_reached():
     page = shown(200)
-    assert page["said"] == ["The network is adapting and searching."] and page["dot shown"] == ["hidden"]
+    assert page["said"] == ["The network is adapting and searching."] and page["dot shown"] == [
+        "hidden"
+    ]
     assert page["adapted visibility"] == ["hidden"] * 2
     assert page["first visibility"] == ["visible"] * 2 and page["notes"][1] == ""
 
