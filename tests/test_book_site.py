@@ -88,7 +88,7 @@ def trimmed(page, context):
     scripts = []
     app = SimpleNamespace(
         env=None,
-        config=SimpleNamespace(myst_html_meta={"description": "A book"}),
+        config=SimpleNamespace(myst_html_meta={"description": "A book"}, root_doc="first"),
         add_js_file=lambda name, **options: scripts.append((name, options)),
     )
     book_site.trim_page(app, page, "", context, None)
