@@ -1,6 +1,5 @@
 """What the pages offer: a chapter as a notebook that holds all of it, and runs anywhere."""
 
-import json
 import os
 import re
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import sentences
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
@@ -17,7 +17,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 import maml_teach
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))
+CHAPTERS = sentences.chapters()
 WHEEL = f"maml_teach-{maml_teach.__version__}-py3-none-any.whl"
 # What only Sphinx reads: roles, directives and their options, labels, comments, substitutions.
 MYST = re.compile(
@@ -41,8 +41,7 @@ def text(site, name):
 
 def sources(name, kind):
     """The cells of the chapter's source."""
-    found = json.loads((ROOT / "book" / f"{name}.ipynb").read_text("utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in found if cell["cell_type"] == kind]
+    return [source for _, source in sentences.cells(name, kind)]
 
 
 def words(markup):

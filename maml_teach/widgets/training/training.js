@@ -220,8 +220,9 @@ export function newCurve() {
   return { size: 1, blocks: [], open: [] };
 }
 
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
 export function addLosses(curve, losses) {
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
   for (const value of losses) {
     curve.open.push(value);
     if (curve.open.length === curve.size) {
@@ -237,10 +238,7 @@ export function addLosses(curve, losses) {
 
 /** At each block the mean of the last ten up to it, or of as many as there are. */
 export function runningMean(blocks) {
-  return blocks.map((_, k) => {
-    const last = blocks.slice(Math.max(0, k - 9), k + 1);
-    return last.reduce((sum, value) => sum + value, 0) / last.length;
-  });
+  return blocks.map((_, k) => mean(blocks.slice(Math.max(0, k - 9), k + 1)));
 }
 
 export const GRID = Float64Array.from({ length: 121 }, (_, k) => -5 + k / 12);
