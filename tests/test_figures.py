@@ -27,7 +27,7 @@ console.log(JSON.stringify(Object.entries(figure).map(([key, value]) => [key, ty
 def some_cases():
     outcome = Outcome([(0.0, 1.0), (1.0, 2.0)], "fine", 0.5)
     labels = {"x_label": "x", "y_label": "y", "value_label": "error", "caught_by": "the check"}
-    return [Case(1, "a title", "a = 1", "a = 2", outcome, outcome, "slopes", **labels)]
+    return [Case(1, "a title", "a = 1", "a = 2", outcome, outcome, **labels)]
 
 
 # Those that neither the package nor their defaults can fill.

@@ -257,23 +257,24 @@ def test_a_case_is_sent_with_null_for_what_diverged():
     right = flip.Outcome([(0.0, 1.0), (1.0, 2.0)], "good", 0.5)
     wrong = flip.Outcome([(0.0, 3.0), (1.0, np.inf)], "bad", 9.0)
     labels = {"x_label": "X", "y_label": "Y", "value_label": "V", "caught_by": "C"}
-    made = [flip.Case(n, f"t{n}", "r", "w", right, wrong, "curve", **labels) for n in (4, 2)]
+    made = [flip.Case(n, f"t{n}", "r", "w", right, wrong, **labels) for n in (4, 2)]
     figure = widgets.FlipMistake(made)
-    assert (figure.mistake, figure.planted) == (4, [4, 2])
+    assert (figure.mistake, figure.version) == (4, "wrong")
     first = figure.cases[0]
     assert first["right"] == {"points": [[0, 1], [1, 2]], "verdict": "good", "value": 0.5}
     assert first["wrong"] == {"points": [[0, 3], [1, None]], "verdict": "bad", "value": 9}
-    wanted = {"number": 4, "title": "t4", "right_code": "r", "wrong_code": "w", "plot": "curve"}
+    lines = [["right", [["r", True]]], ["wrong", [["w", True]]]]
+    wanted = {"number": 4, "title": "t4", "diff": lines}
     assert {key: first[key] for key in wanted | labels} == wanted | labels
     assert first["log_y"] is False
     with pytest.raises(ValueError, match="there is no case number 3"):
-        widgets.FlipMistake(made, planted=[4, 3])
+        widgets.FlipMistake(made, mistake=3)
     with pytest.raises(ValueError, match="numbers of their own"):
         widgets.FlipMistake([made[0], made[0]])
 
 
 GOOD_CASE = {
-    **{"number": 1, "title": "t", "right_code": "r", "wrong_code": "w", "plot": "slopes"},
+    **{"number": 1, "title": "t", "right_code": "r", "wrong_code": "w"},
     **{"x_label": "x", "y_label": "y", "value_label": "v", "caught_by": "c"},
 }
 
@@ -283,13 +284,11 @@ GOOD_CASE = {
     [
         ({"number": 0}, "number must be"),
         ({"number": True}, "number must be"),
-        ({"plot": "bars"}, "plot must be"),
-        ({"right_code": ""}, "right_code must be 1 to 6 lines"),
-        ({"wrong_code": "\n".join("1234567")}, "wrong_code must be 1 to 6 lines"),
-        ({"wrong": [(0, np.inf)]}, "finite in a plot of slopes"),
-        ({"wrong": [(0, 0.0)], "plot": "curve", "log_y": True}, "positive on a logarithmic"),
+        ({"right_code": ""}, "right_code must be 1 to 14 lines"),
+        ({"wrong_code": "a\n" * 15}, "wrong_code must be 1 to 14 lines"),
+        ({"wrong": [(0, 0.0)], "log_y": True}, "positive on a logarithmic"),
         ({"wrong": [(np.inf, 0.0)]}, "points must be finite"),
-        ({"wrong": [(0, np.nan)], "plot": "curve"}, "points must be finite"),
+        ({"wrong": [(0, np.nan)]}, "points must be finite"),
         ({"wrong": [(0, 1, 2)]}, "pairs"),
         ({"wrong": []}, "one or more"),
     ],
@@ -298,8 +297,8 @@ def test_a_case_that_cannot_be_shown_is_named(change, message):
     points = change.get("wrong", [(0.0, 1.0)])
     given = {key: value for key, value in change.items() if key != "wrong"}
     right = flip.Outcome([(0.0, 1.0)], "good", 0.0)
-    six = "\n".join("123456")
-    flip.Case(**GOOD_CASE | {"right_code": six}, right=right, wrong=right)
+    longest = "a\n" * 14
+    flip.Case(**GOOD_CASE | {"right_code": longest}, right=right, wrong=right)
     with pytest.raises(ValueError, match=message):
         wrong = flip.Outcome(points, "bad", 0.0)
         flip.Case(**GOOD_CASE | given, right=right, wrong=wrong)

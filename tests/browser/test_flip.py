@@ -1,4 +1,4 @@
-"""The board of mistakes: a switch changes which code runs and what the check says of it."""
+"""The figure of mistakes: what the list and the switch change, and what stays where it is."""
 
 import json
 
@@ -6,35 +6,56 @@ import pytest
 
 PAGE = "book/mistakes.html"
 STATE = "script[type='application/vnd.jupyter.widget-state+json']"
-LIVE = """() => [...document.querySelectorAll('.mf-flip .mf-live')].map(
-  (e) => e.querySelector('.mf-code-label').textContent)"""
+VERSIONS = {"wrong": "with the mistake", "right": "as it should be"}
+SWITCH = {"wrong": "✗ wrong", "right": "✓ right"}
+HEIGHT = "() => document.querySelector('.mf-flip').getBoundingClientRect().height"
+PROGRAM = """(version) => [...document.querySelectorAll('.mf-shown .mf-line')]
+  .filter((line) => !line.classList.contains(version === 'wrong' ? 'mf-right' : 'mf-wrong'))
+  .map((line) => line.querySelector('code').textContent).join('\\n')"""
 
 
-def test_each_switch_changes_code_and_verdict(visit):
+def test_each_mistake_shows_its_program_its_verdict_and_its_result(visit):
     page = visit("file").open(PAGE)
     figure = page.locator(".mf-flip")
-    switches = figure.get_by_role("switch").all()
     cases = cases_of(page)
-    assert len(switches) == len(cases) > 10
-    for switch in switches:
-        assert switch.is_checked()
-        switch.uncheck()
-        figure.locator(".mf-verdict", has_text="✓ Passes: ").wait_for(timeout=2000)
-        assert page.evaluate(LIVE) == ["✓ as it should be, running"]
-        switch.check()
-        figure.locator(".mf-verdict", has_text="✗ Caught: ").wait_for(timeout=2000)
-        assert page.evaluate(LIVE) == ["✗ the mistake, running"]
+    assert len(cases) == 15
+    for case in cases:
+        figure.locator("select").select_option(str(case["number"]))
+        for version in VERSIONS:
+            figure.get_by_role("radio", name=SWITCH[version]).check(force=True)
+            says(figure, case, version)
+            assert page.evaluate(PROGRAM, version) == program(case, version)
 
 
-def test_the_readout_is_what_was_measured_with_and_without(visit):
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_nothing_moves_from_one_mistake_to_the_next(visit, width):
+    page = visit("http").open(PAGE)
+    page.set_viewport_size({"width": width, "height": 900})
+    figure, heights = page.locator(".mf-flip"), set()
+    for case in cases_of(page):
+        figure.locator("select").select_option(str(case["number"]))
+        for version in VERSIONS:
+            figure.get_by_role("radio", name=SWITCH[version]).check(force=True)
+            says(figure, case, version)
+            heights.add(page.evaluate(HEIGHT))
+    assert max(heights) - min(heights) < 1
+
+
+def test_on_paper_every_program_has_its_name_and_its_lines(visit):
     page = visit("file").open(PAGE)
-    figure = page.locator(".mf-flip")
-    for case, switch in zip(cases_of(page), figure.get_by_role("switch").all(), strict=True):
-        title = f"Mistake {case['number']}, {case['title']}: "
-        switch.uncheck()
-        says(figure, f"{title}mended. {case['value_label']}: ", case["right"])
-        switch.check()
-        says(figure, f"{title}planted. {case['value_label']}: ", case["wrong"])
+    page.emulate_media(media="print")
+    names = page.locator(".mf-program b")
+    cases = cases_of(page)
+    assert names.all_text_contents() == [f"{case['number']}. {case['title']}" for case in cases]
+    assert all(name.is_visible() for name in names.all())
+    tops = [program.bounding_box()["y"] for program in page.locator(".mf-program").all()]
+    assert tops == sorted(tops) and len(set(tops)) == len(cases)
+
+
+def program(case, version):
+    """A program's text, from the diff that Python sent."""
+    lines = [pieces for whose, pieces in case["diff"] if whose in ("both", version)]
+    return "\n".join("".join(text for text, _ in pieces) for pieces in lines)
 
 
 def cases_of(page):
@@ -44,10 +65,12 @@ def cases_of(page):
     return cases
 
 
-def says(figure, before, outcome):
-    """Wait for the sentence that begins so; its number and its verdict are those measured."""
+def says(figure, case, version):
+    """Wait for the sentences on this version; its verdict and its number are those measured."""
+    outcome, name = case[version], VERSIONS[version]
+    before = f"Mistake {case['number']}, {case['title']}, {name}. "
+    before += f"{case['caught_by']}: {outcome['verdict']}; {case['value_label']}: "
     status = figure.get_by_role("status")
     status.filter(has_text=before).wait_for(timeout=2000)
-    number, _, verdict = status.text_content().removeprefix(before).partition(". ")
+    number = status.text_content().removeprefix(before).partition(". ")[0]
     assert float(number.replace("−", "-")) == pytest.approx(outcome["value"], rel=0.051, abs=1e-12)
-    assert verdict.endswith(f": {outcome['verdict']}.")

@@ -267,6 +267,10 @@ function verbsFor({ root, model, time, leave }) {
       nth(selector, k).value = String(value);
       nth(selector, k).dispatch("input");
     },
+    choose(selector, k, value) {
+      nth(selector, k).value = value;
+      nth(selector, k).dispatch("change");
+    },
     check(selector, k, checked) {
       nth(selector, k).checked = checked;
       nth(selector, k).dispatch("change");

@@ -1,10 +1,13 @@
-"""Cases for the board of mistakes: run a right and a wrong version, and keep what was measured.
+"""Cases for the figure of mistakes: run a right and a wrong program, and keep what was measured.
 
-The lines that a case shows must occur in the source of a function that ran.
+What a case shows is the source of the two functions that ran.
 """
 
 import inspect
+import linecache
+import textwrap
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,62 +17,88 @@ from ...checks import Verdict, check_meta_gradient, relative_error
 from . import Case, Outcome
 
 GRADIENT_LABELS: dict[str, Any] = {
-    "plot": "slopes",
-    "x_label": "slope by finite differences",
-    "y_label": "slope claimed by the gradient",
     "value_label": "relative error of the gradient",
     "caught_by": "check_meta_gradient",
 }
 
 
-def require_lines(code: str, function: Callable) -> None:
-    """Require that every line of ``code`` occurs in a function's source, apart from white space.
+def source(function: Callable) -> str:
+    """The text of a function, from the left margin on."""
+    return textwrap.dedent(inspect.getsource(function)).strip()
+
+
+def edited(function: FunctionType, *changes: tuple[str, str]) -> Callable:
+    """The function with pieces of its text exchanged: a mistake planted, and nothing else.
+
+    Args:
+        function: A function of its module, without variables of an enclosing one.
+        *changes: Pairs of a piece of its text and what stands there instead.
+
+    Returns:
+        A function of the same name, whose source is the changed text.
 
     Raises:
-        ValueError: If a line does not occur: what is shown would not be what ran.
+        ValueError: If a piece does not occur exactly once.
+
+    >>> from maml_teach.checks import relative_error
+    >>> wrong = edited(relative_error, ("scale > 0", "scale > 10"))
+    >>> relative_error(1, 2), wrong(1, 2)
+    (0.5, 0.0)
     """
-    source = "".join(inspect.getsource(function).split())
-    missing = [line for line in code.splitlines() if "".join(line.split()) not in source]
-    if missing:
-        raise ValueError(f"code must be lines of {function.__name__}, but it has no {missing}")
+    text = source(function)
+    for old, new in changes:
+        if text.count(old) != 1:
+            raise ValueError(
+                f"changes must name text that occurs once in {function.__name__}, but {old!r} "
+                f"occurs {text.count(old)} times"
+            )
+        text = text.replace(old, new)
+    name = f"<{function.__name__} with {changes!r}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    made: dict[str, Any] = {}
+    exec(compile(text, name, "exec"), function.__globals__, made)
+    return made[function.__name__]
 
 
 def gradient_case(
     number: int,
     title: str,
-    codes: tuple[str, str],
     functions: tuple[Callable, Callable],
     problem: tuple,
+    outcome: Callable[[Callable], Iterable[tuple[float, float]]],
     *,
-    right_lines_of: Callable | None = None,
+    labels: dict[str, Any],
     **inner: Any,
 ) -> tuple[Case, Verdict]:
     """A mistake in a meta-gradient, judged by ``check_meta_gradient``.
 
     Args:
-        number: Its number on the board.
+        number: Its number in the list.
         title: A few words.
-        codes: The right lines and the wrong ones.
         functions: The right gradient and the wrong one, as ``check_meta_gradient`` takes them.
-        problem: Model, start and tasks.
-        right_lines_of: Where the right lines stand, if the right gradient only calls it.
+        problem: Model, start and tasks for the check.
+        outcome: What a gradient is used for: called with each, it returns the curve to draw.
+        labels: ``x_label``, ``y_label`` and, if the ordinate is logarithmic, ``log_y``.
         **inner: ``alpha`` and ``n_inner_steps``.
 
     Returns:
         The case, and what the check found in the wrong gradient.
 
     Raises:
-        ValueError: If the check passes the wrong gradient or fails the right one, or if a line does
-            not occur in its function.
+        ValueError: If the check passes the wrong gradient or fails the right one.
     """
-    right, wrong = functions
-    require_lines(codes[0], right_lines_of or right)
-    require_lines(codes[1], wrong)
-    exact = _gradient(right, problem, inner)
-    (passed, good), (failed, bad) = (_judged(f, exact, problem, inner) for f in functions)
-    if failed or not passed:
-        raise ValueError(f"the check must tell right from wrong, but says {passed} and {failed}")
-    return Case(number, title, *codes, good, bad, **GRADIENT_LABELS), failed
+    exact = _gradient(functions[0], problem, inner)
+    verdicts = [check_meta_gradient(f, *problem, **inner) for f in functions]
+    if verdicts[1] or not verdicts[0]:
+        raise ValueError(
+            "the check must tell right from wrong, but says {} and {}".format(*verdicts)
+        )
+    outcomes = [
+        curve(outcome(f), _said(verdict), relative_error(_gradient(f, problem, inner), exact))
+        for f, verdict in zip(functions, verdicts, strict=True)
+    ]
+    case = curve_case(number, title, functions, outcomes, **labels, **GRADIENT_LABELS)
+    return case, verdicts[1]
 
 
 def _gradient(function: Callable, problem: tuple, inner: dict[str, Any]) -> NDArray:
@@ -78,47 +107,36 @@ def _gradient(function: Callable, problem: tuple, inner: dict[str, Any]) -> NDAr
     return np.asarray(answer[1] if isinstance(answer, tuple) else answer)
 
 
-def _judged(
-    function: Callable, exact: NDArray, problem: tuple, inner: dict[str, Any]
-) -> tuple[Verdict, Outcome]:
-    """Verdict on one gradient function; its slopes and its error as an outcome."""
-    verdict = check_meta_gradient(function, *problem, **inner)
-    error = relative_error(_gradient(function, problem, inner), exact)
-    return verdict, curve(verdict.numerical, verdict.claimed, str(verdict), error)
+def _said(verdict: Verdict) -> str:
+    """The verdict without its number: the case has the error of the gradient itself."""
+    return f"{'passed' if verdict else 'failed'}: {verdict.sentence}"
 
 
-def curve(x: Iterable[float], y: Iterable[float], verdict: str, value: float) -> Outcome:
-    """An outcome whose points are ``(x, y)``, of any kind of number.
+def curve(points: Iterable[tuple[float, float]], verdict: str, value: float) -> Outcome:
+    """An outcome whose points are pairs ``(x, y)`` of any kind of number.
 
-    >>> curve(range(2), np.array([4.0, 1.0]), "adapting helps", np.float32(1)).points
+    >>> curve(enumerate(np.array([4.0, 1.0])), "adapting helps", np.float32(1)).points
     [(0.0, 4.0), (1.0, 1.0)]
     """
-    return Outcome([*zip(map(float, x), map(float, y), strict=True)], verdict, float(value))
+    return Outcome([(float(x), float(y)) for x, y in points], verdict, float(value))
 
 
 def curve_case(
     number: int,
     title: str,
-    codes: tuple[str, str],
     functions: tuple[Callable, Callable],
     outcomes: Iterable[Outcome],
     **labels: Any,
 ) -> Case:
-    """A mistake whose effect is a curve.
+    """A mistake whose programs are shown as they ran.
 
     Args:
-        number: Its number on the board.
+        number: Its number in the list.
         title: A few words.
-        codes: The right lines and the wrong ones.
-        functions: Where they stand, right and wrong.
+        functions: The right program and the wrong one.
         outcomes: What was measured, right and wrong; see :func:`curve`.
         **labels: ``x_label``, ``y_label``, ``value_label``, ``caught_by`` and, if the ordinate is
             logarithmic, ``log_y`` of a :class:`Case`.
-
-    Raises:
-        ValueError: If a line does not occur in its function.
     """
-    for code, function in zip(codes, functions, strict=True):
-        require_lines(code, function)
     right, wrong = outcomes
-    return Case(number, title, *codes, right, wrong, plot="curve", **labels)
+    return Case(number, title, *map(source, functions), right, wrong, **labels)

@@ -1,19 +1,24 @@
 /**
- * Flip a mistake: a board of switches, one per mistake; the line of code that changes, what was
- * measured with and without it, and what the check said. Everything was computed in Python and
- * comes from `__init__.py`; here it is only drawn.
+ * Flip a mistake: a list of mistakes and one switch; the program and its difference, what comes
+ * of running it, and what the check says. Everything was computed in Python and comes from
+ * `__init__.py`; here it is only drawn.
  *
+ * @typedef {"wrong"|"right"} Version
  * @typedef {{points: [number, number|null][], verdict: string, value: number}} Outcome
- * @typedef {{number: number, title: string, right_code: string, wrong_code: string,
- *            right: Outcome, wrong: Outcome, plot: "slopes"|"curve", x_label: string,
- *            y_label: string, log_y: boolean, value_label: string, caught_by: string}} Case
+ * @typedef {[whose: Version|"both", pieces: [text: string, changed: boolean][]]} Line
+ * @typedef {{number: number, title: string, diff: Line[], right: Outcome, wrong: Outcome,
+ *            x_label: string, y_label: string, log_y: boolean, value_label: string,
+ *            caught_by: string}} Case
  */
 import { figure } from "../shared/lifecycle.js";
-import { button, element, formatLoss, panel, svgElement, uniqueId } from "../shared/ui.js";
+import { button, choice, element, format, formatLoss, JUPYTER_KEYS } from "../shared/ui.js";
+import { panel, svgElement } from "../shared/ui.js";
 
-const VERSIONS = { true: "wrong", false: "right" }; // by whether the mistake is planted
-const LABEL = "Flip a mistake: code, effect and check, with and without it";
-const TRAITS = ["mistake", "planted"];
+const LABEL = "Flip a mistake: a program, its result and its check, with and without the mistake";
+const TRAITS = ["mistake", "version"];
+const NAMES = { wrong: "with the mistake", right: "as it should be" };
+const MARKS = { wrong: "✗", right: "✓", both: " " };
+const WIDE = 540; // pixels from which the list has room beside the program
 
 /** Round numbers from min to max, about n of them. */
 export function niceTicks(min, max, n = 5) {
@@ -35,18 +40,13 @@ export function logTicks(min, max) {
   return ticks.filter((tick) => tick >= min * 0.999 && tick <= max * 1.001);
 }
 
-/** Axes that hold both versions, so that a flip moves the points and not the frame. */
-export function axesOf({ right, wrong, plot, log_y: log, x_label: xLabel, y_label: yLabel }) {
+/** Axes that hold both versions, so that the switch moves nothing but the emphasis. */
+export function axesOf({ right, wrong, log_y: log, x_label: xLabel, y_label: yLabel }) {
   const points = [...right.points, ...wrong.points];
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y).filter((y) => y !== null);
-  if (plot === "slopes") {
-    const reach = 1.08 * Math.max(...xs.map(Math.abs), ...ys.map(Math.abs));
-    const axis = { min: -reach, max: reach, ticks: niceTicks(-reach, reach, 4), log: false };
-    return { x: { ...axis, label: xLabel }, y: { ...axis, label: yLabel } };
-  }
   const [left, end] = [Math.min(...xs), Math.max(...xs)];
-  const x = { min: left, max: end, ticks: niceTicks(left, end, 6), log: false, label: xLabel };
+  const x = { min: left, max: end, ticks: niceTicks(left, end, 5), log: false, label: xLabel };
   const [low, high] = [Math.min(...ys), Math.max(...ys)];
   if (log) {
     const [min, max] = [low / 1.25, high * 1.25];
@@ -57,122 +57,114 @@ export function axesOf({ right, wrong, plot, log_y: log, x_label: xLabel, y_labe
   return { x, y: { min, max, ticks: niceTicks(min, max, 5), log: false, label: yLabel } };
 }
 
-/** What the figure shows, as a sentence. */
-export function sentence(shown, planted) {
-  const { verdict, value } = shown[VERSIONS[planted]];
-  const state = planted ? "planted" : "mended";
-  return (
-    `Mistake ${shown.number}, ${shown.title}: ${state}. ` +
-    `${shown.value_label}: ${tidy(value)}. ${shown.caught_by}: ${verdict}.`
-  );
-}
-
 /** A measured number; what is zero but for rounding is written as such. */
 export const tidy = (value) => (Math.abs(value) < 1e-9 ? "0" : formatLoss(value));
 
-/** One row per mistake: a switch, and its name, which shows it. */
-class Board {
+/** Where a curve ends: "0.894", or that it diverged. */
+const endOf = ({ points }) => {
+  const [, y] = points[points.length - 1];
+  return y === null ? "diverged" : tidy(y);
+};
+
+/** What the figure shows, in two sentences: the check, and the result. */
+export function sentence(shown, version) {
+  const { verdict, value } = shown[version];
+  const [end] = shown.right.points[shown.right.points.length - 1];
+  return (
+    `Mistake ${shown.number}, ${shown.title}, ${NAMES[version]}. ` +
+    `${shown.caught_by}: ${verdict}; ${shown.value_label}: ${tidy(value)}. ` +
+    `At ${format(end, Number.isInteger(end) ? 0 : 1)} ${shown.x_label}: ${shown.y_label} ` +
+    `${endOf(shown.wrong)} with the mistake, ${endOf(shown.right)} as it should be.`
+  );
+}
+
+/** One list, a column where there is room and one line where there is not. */
+class List {
   constructor(parent, state, cases) {
-    const list = element(parent, "ul", { class: "mf-board", "aria-label": "Mistakes" });
-    this.rows = cases.map(({ number, title }) => this.makeRow(list, state, number, title));
-  }
-
-  makeRow(list, state, number, title) {
-    const row = element(list, "li");
-    const id = uniqueId("mistake");
-    const name = button(row, `${number}. ${title}`, () => state.set({ mistake: number }), { id });
-    const box = element(row, "input", { type: "checkbox", role: "switch", "aria-labelledby": id });
-    box.addEventListener("change", () => {
-      const others = state.get("planted").filter((other) => other !== number);
-      state.set({ mistake: number, planted: box.checked ? [...others, number] : others });
-    });
-    return { number, row, name, box, word: element(row, "span", { class: "mf-word" }) };
-  }
-
-  draw(chosen, planted) {
-    for (const { number, row, name, box, word } of this.rows) {
-      box.checked = planted.includes(number);
-      box.setAttribute("aria-checked", String(box.checked));
-      word.textContent = box.checked ? "on" : "off";
-      row.classList.toggle("mf-chosen", number === chosen);
-      name.setAttribute("aria-pressed", String(number === chosen));
+    const box = element(parent, "label", { class: "mf-list" });
+    element(box, "span", { text: "Mistake" });
+    this.select = element(box, "select", JUPYTER_KEYS);
+    this.length = cases.length;
+    for (const { number, title } of cases) {
+      element(this.select, "option", { value: number, text: `${number}. ${title}` });
     }
+    this.select.addEventListener("change", () => state.set({ mistake: Number(this.select.value) }));
+  }
+
+  draw({ number }, wide) {
+    this.select.size = wide ? this.length : 1;
+    this.select.value = String(number);
   }
 }
 
-/** The right line and the wrong one; the one that runs stands out. */
-class CodePanel {
-  constructor(parent) {
-    this.box = element(parent, "div", { class: "mf-panel mf-code" });
-    this.title = element(this.box, "b");
-    this.versions = ["wrong", "right"].map((version) => {
-      const part = element(this.box, "div", { class: `mf-${version}` });
-      const label = element(part, "span", { class: "mf-code-label" });
-      return { version, part, label, code: element(element(part, "pre"), "code") };
+/** The programs of all cases lie on each other, so that the tallest decides the height. */
+class Programs {
+  constructor(parent, cases) {
+    this.box = element(parent, "div", { class: "mf-programs" });
+    this.all = cases.map((shown) => {
+      const part = element(this.box, "div", { class: "mf-program" });
+      element(part, "b", { text: `${shown.number}. ${shown.title}` });
+      const code = element(part, "pre");
+      for (const line of shown.diff) programLine(code, line);
+      return { number: shown.number, part };
     });
-    this.verdict = element(this.box, "p", { class: "mf-verdict" });
   }
 
-  draw(shown, planted) {
-    this.title.textContent = `${shown.number}. ${shown.title}`;
-    for (const { version, part, label, code } of this.versions) {
-      const live = version === VERSIONS[planted];
-      part.classList.toggle("mf-live", live);
-      const name = version === "wrong" ? "the mistake" : "as it should be";
-      label.textContent = `${version === "wrong" ? "✗" : "✓"} ${name}${live ? ", running" : ""}`;
-      code.textContent = shown[`${version}_code`];
-    }
-    const { verdict, value } = shown[VERSIONS[planted]];
-    this.verdict.replaceChildren();
-    element(this.verdict, "strong", { text: `${planted ? "✗ Caught" : "✓ Passes"}: ` });
-    element(this.verdict, "span", { text: verdict.replace(/^(passed|failed): /, "") });
-    element(this.verdict, "small", { text: `${shown.value_label}: ${tidy(value)}` });
-    this.box.classList.toggle("mf-planted", planted);
+  draw({ number }, version) {
+    this.box.setAttribute("data-version", version);
+    for (const { number: own, part } of this.all) part.classList.toggle("mf-shown", own === number);
   }
 }
 
-/** Both outcomes in one frame: the live one filled, the other as a ghost. */
-class OutcomePanel {
+/** A line of a diff: whose it is, then its pieces, the changed ones marked. */
+function programLine(code, [whose, pieces]) {
+  const line = element(code, "span", { class: `mf-line mf-${whose}` });
+  const named = { both: {}, wrong: { title: NAMES.wrong }, right: { title: NAMES.right } }[whose];
+  element(line, "span", { class: "mf-sign", text: MARKS[whose], ...named });
+  const indent = pieces.length ? pieces[0][0].search(/\S|$/) : 0;
+  const text = element(line, "code", { style: `--mf-indent: ${indent + 2}ch` }); // of what wraps
+  for (const [piece, changed] of pieces) {
+    if (changed) element(text, "mark", { text: piece });
+    else text.append(piece);
+  }
+}
+
+/** Both results in one frame: that of the program that runs is strong, the other one thin. */
+class ResultPanel {
   constructor(parent, redraw) {
     const options = {
-      label: "What was measured, with and without the mistake",
-      margin: [8, 14, 38, 62],
-      height: (width) => Math.max(230, Math.min(330, Math.round(0.8 * width))),
+      label: "What comes of it, with and without the mistake",
+      margin: [8, 16, 38, 62],
+      height: (width) => Math.max(210, Math.min(260, Math.round(0.6 * width))),
       x: { min: 0, max: 1, ticks: [] },
       y: { min: 0, max: 1, ticks: [] },
     };
-    const made = panel(parent, { title: "What it does" }, options, redraw);
-    this.plot = made.plot;
-    this.note = made.note;
-    this.truth = svgElement(this.plot.area, "path", { class: "mf-truth" });
-    this.ghost = svgElement(this.plot.area, "g", { class: "mf-ghost" });
-    this.live = svgElement(this.plot.area, "g");
-    for (const group of [this.ghost, this.live]) svgElement(group, "path", { class: "mf-curve" });
+    this.plot = panel(parent, { title: "What comes of it" }, options, redraw).plot;
+    this.curves = ["right", "wrong"].map((version) => {
+      const group = svgElement(this.plot.over, "g");
+      svgElement(group, "path", { class: "mf-curve" });
+      return { version, group };
+    });
   }
 
-  draw(shown, planted) {
+  draw(shown, version) {
     const { plot } = this;
     const axes = axesOf(shown);
     const short = (value) => (Math.abs(value) >= 1e4 ? value.toExponential(0) : String(value));
     Object.assign(plot.x, axes.x);
     Object.assign(plot.y, axes.y, { format: short });
     plot.drawAxes();
-    const slopes = shown.plot === "slopes";
-    const { min, max } = plot.x;
-    this.truth.setAttribute("d", slopes ? plot.line([[min, min], [max, max]]) : "");
-    this.note.textContent = slopes ? "dashed: gradient and objective agree" : "faint: the other version";
-    this.drawOutcome(this.live, shown, VERSIONS[planted]);
-    this.drawOutcome(this.ghost, shown, VERSIONS[!planted]);
+    for (const curve of this.curves) this.drawCurve(curve, shown, version);
   }
 
-  drawOutcome(group, shown, version) {
+  drawCurve({ version, group }, shown, running) {
     const { plot } = this;
     const { points } = shown[version];
-    group.setAttribute("class", `${group === this.ghost ? "mf-ghost" : ""} mf-${version}`.trim());
+    group.setAttribute("class", `mf-${version}${version === running ? " mf-runs" : ""}`);
     const end = points.findIndex(([, y]) => y === null);
     const finite = end < 0 ? points : points.slice(0, end);
     const [line] = group.children;
-    line.setAttribute("d", shown.plot === "curve" ? plot.line(finite) : "");
+    line.setAttribute("d", plot.line(finite));
     while (group.children.length > 1 + finite.length) group.lastChild.remove();
     while (group.children.length < 1 + finite.length) svgElement(group, "circle", { r: 4.2 });
     finite.forEach(([x, y], k) => {
@@ -182,32 +174,39 @@ class OutcomePanel {
   }
 }
 
-/** Buttons for all switches at once. */
-function together(root, state, cases, reset) {
-  const buttons = element(root, "div", { class: "mf-buttons" });
-  const all = cases.map(({ number }) => number);
-  button(buttons, "All on", () => state.set({ planted: all }));
-  button(buttons, "All off", () => state.set({ planted: [] }));
-  button(buttons, "Reset", reset);
+/** Which curve is which; the signs are those of the program's lines. */
+function legend(parent) {
+  const list = element(parent, "ul", { class: "mf-legend" });
+  for (const version of ["wrong", "right"]) {
+    const item = element(list, "li", { class: `mf-${version}` });
+    const swatch = svgElement(item, "svg", { width: 34, height: 12, "aria-hidden": "true" });
+    svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H34" });
+    element(item, "span", { text: `${MARKS[version]} ${NAMES[version]}` });
+  }
 }
 
 function build({ root, state, redraw, reset, status }) {
   const cases = state.get("cases");
-  const board = new Board(root, state, cases);
-  together(root, state, cases, reset);
-  const grid = element(root, "div", { class: "mf-grid" });
-  const code = new CodePanel(grid);
-  const outcome = new OutcomePanel(grid, redraw);
+  const desk = element(root, "div", { class: "mf-desk" });
+  const list = new List(desk, state, cases);
+  const bench = element(desk, "div", { class: "mf-bench" });
+  const options = [["wrong", "✗ wrong"], ["right", "✓ right"]];
+  const row = element(bench, "div", { class: "mf-buttons" });
+  choice(row, state, { trait: "version", label: "program", options });
+  button(row, "Reset", reset);
+  const result = new ResultPanel(bench, redraw);
+  legend(bench);
+  const programs = new Programs(root, cases);
   const say = status();
   const draw = () => {
-    const chosen = state.get("mistake");
-    const shown = cases.find(({ number }) => number === chosen);
-    const planted = state.get("planted").includes(chosen);
-    board.draw(chosen, state.get("planted"));
-    for (const panel of [code, outcome]) panel.draw(shown, planted);
-    say(sentence(shown, planted));
+    const shown = cases.find(({ number }) => number === state.get("mistake"));
+    const version = state.get("version");
+    list.draw(shown, root.clientWidth > WIDE);
+    programs.draw(shown, version);
+    result.draw(shown, version);
+    say(sentence(shown, version));
   };
-  return { draw, panels: [outcome] };
+  return { draw, panels: [result] };
 }
 
 export default figure({ name: "flip", label: LABEL, traits: TRAITS, build });

@@ -10,7 +10,7 @@
  */
 
 const SVG = "http://www.w3.org/2000/svg";
-const JUPYTER_KEYS = { "data-lm-suppress-shortcuts": "true" }; // or JupyterLab takes the arrow keys
+export const JUPYTER_KEYS = { "data-lm-suppress-shortcuts": "true" }; // or JupyterLab takes the arrow keys
 
 /** Counted for the whole page: each figure on it has a copy of this module of its own. */
 export function uniqueId(stem) {
