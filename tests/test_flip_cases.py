@@ -73,7 +73,10 @@ def scores(gradient):
 def test_a_wrong_gradient_becomes_a_case():
     arguments = 1, "no second order", (right, FIRST_ORDER), PROBLEM, scores
     case, verdict = gradient_case(*arguments, labels=AXES, **INNER)
-    assert verdict.mistake == "first-order only" and case.wrong.verdict == f"failed: {verdict.sentence}"
+    assert (
+        verdict.mistake == "first-order only"
+        and case.wrong.verdict == f"failed: {verdict.sentence}"
+    )
     assert case.right.value == 0 < 1e-3 < case.wrong.value
     assert case.caught_by == "check_meta_gradient" and case.log_y is True
     assert (case.right_code, case.wrong_code) == (source(right), source(FIRST_ORDER))

@@ -139,4 +139,4 @@ def curve_case(
             logarithmic, ``log_y`` of a :class:`Case`.
     """
     right, wrong = outcomes
-    return Case(number, title, *map(source, functions), right, wrong, **labels)
+    return Case(number, title, source(functions[0]), source(functions[1]), right, wrong, **labels)
