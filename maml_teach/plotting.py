@@ -1,12 +1,24 @@
-"""Static figures: each function draws one kind of figure on the ``ax`` it is given."""
+"""Static figures: each function draws one kind of figure on the ``ax`` it is given.
 
-from collections.abc import Mapping
+A notebook shows a figure as the SVG of :func:`drawing`. On a page of the book it stands as
+:func:`themed` writes it: in the page's colours, and on a phone in a shape of its own.
+"""
+
+import io
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
@@ -31,6 +43,14 @@ def use_style() -> None:
     """Make the book's style the default of this session; curves without a role take its colours."""
     plt.style.use(STYLE)
     plt.rcParams["axes.prop_cycle"] = plt.cycler(color=CYCLE)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        from matplotlib_inline.config import InlineBackend
+
+        InlineBackend.instance(
+            parent=shell
+        ).figure_formats = set()  # no picture of pixels beside it
+        shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, drawing)
 
 
 def plot_steps(ax: Axes, evaluations: Mapping[str, Evaluation]) -> Axes:
@@ -86,3 +106,117 @@ def _plain_log_axis(ax: Axes) -> None:
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+NARROW = 3.7  # inches: on a phone, letters of 10 points have 11 pixels and more
+SMALLEST = 10.0  # points
+PANEL = 2.5  # inches: the height of each panel of a column
+MOST_HIGH = 3.2  # inches: of a panel that stands alone
+STYLE_ELEMENT = re.compile(r"<style.*?</style>", re.DOTALL)  # on a page it would style all the rest
+NESTED = re.compile(r'<g class="narrow" display="none">(.*)</g>\n?</svg>\s*$', re.DOTALL)
+COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+ROLE_PAIRS = {role["light"]: role["dark"] for role in record("roles").values()}
+
+
+def drawing(figure: Figure) -> str:
+    """A figure as SVG, and hidden in it the same figure in the shape that a phone has room for."""
+    wide = _svg(figure)
+    with _narrowed(figure):
+        narrow = _svg(figure)
+    end = wide.rindex("</svg>")
+    return f'{wide[:end]}<g class="narrow" display="none">{narrow}</g>\n</svg>'
+
+
+def _svg(figure: Figure) -> str:
+    file = io.StringIO()
+    figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = file.getvalue()
+    return re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
+
+
+def _narrow_size(figure: Figure, row: list[Axes]) -> tuple[float, float]:
+    width, height = figure.get_size_inches()
+    if row:
+        return NARROW, len(row) * PANEL
+    return NARROW, min(height, MOST_HIGH) if _plain(figure) else height * NARROW / width
+
+
+@contextmanager
+def _narrowed(figure: Figure) -> Iterator[None]:
+    """The figure as a phone shows it: panels in a column, no letters smaller than the rest."""
+    size, row = figure.get_size_inches().copy(), _row(figure)
+    small = [text for text in figure.findobj(Text) if text.get_fontsize() < SMALLEST]
+    before = [(ax, ax.get_subplotspec(), _left(ax), ax.get_ylabel()) for ax in row]
+    sizes = [text.get_fontsize() for text in small]
+    try:
+        figure.set_size_inches(_narrow_size(figure, row))
+        for text in small:
+            text.set_fontsize(SMALLEST)
+        column = GridSpec(len(row), 1, figure) if row else ()
+        for ax, place in zip(row, column, strict=False):
+            ax.set_subplotspec(place)
+            ax.tick_params(labelleft=True)
+            ax.set_ylabel(ax.get_ylabel() or row[0].get_ylabel())
+        yield
+    finally:
+        figure.set_size_inches(size)
+        for text, points in zip(small, sizes, strict=True):
+            text.set_fontsize(points)
+        for ax, place, left, label in before:
+            ax.set_subplotspec(place)
+            ax.tick_params(labelleft=left)
+            ax.set_ylabel(label)
+
+
+def _plain(figure: Figure) -> bool:
+    """Whether the figure is curves, which may change their shape, and no pictures."""
+    return not any(ax.images for ax in figure.axes)
+
+
+def _row(figure: Figure) -> list[Axes]:
+    """The panels that stand side by side, if there is one row of several and none is a picture."""
+    specs = [ax.get_subplotspec() for ax in figure.axes]
+    one_row = all(spec is not None and spec.get_gridspec().nrows == 1 for spec in specs)
+    return list(figure.axes) if len(specs) > 1 and one_row and _plain(figure) else []
+
+
+def _left(ax: Axes) -> bool:
+    return ax.yaxis.get_tick_params(which="major").get("labelleft", True)
+
+
+def themed(svg: str, name: str) -> str:
+    """A drawing as it stands in a page: both shapes, in the colours of the page's scheme.
+
+    Args:
+        svg: What :func:`drawing` wrote.
+        name: What it shows, for those who do not see it.
+
+    Returns:
+        HTML. Which of the two shapes is shown is for the page's style to say: their classes are
+        ``plot-wide`` and ``plot-narrow``.
+    """
+    nested = NESTED.search(svg)
+    if nested is None:
+        raise ValueError("svg must be what drawing(figure) returns, but holds no narrow shape")
+    shapes = {"plot-wide": svg[: nested.start()] + "</svg>", "plot-narrow": nested[1]}
+    drawn = "".join(_in_page(text, shape, name) for shape, text in shapes.items())
+    return f'<span class="book-plot">{drawn}</span>'
+
+
+def _in_page(svg: str, shape: str, name: str) -> str:
+    head, _, rest = svg.partition(">")
+    box = re.search(r'viewBox="[^"]*"', head)
+    used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', rest))
+    keep = lambda found: found[0] if found[1] in used else ""  # noqa: E731
+    rest = re.sub(r'\s+id="([^"]*)"', keep, STYLE_ELEMENT.sub("", rest))
+    rest = COLOUR.sub(lambda found: _pair(found[0]), rest)
+    return f'<svg class="{shape}" role="img" aria-label="{escape(name)}" {box[0]}>{rest}'
+
+
+def _pair(colour: str) -> str:
+    """A colour for the light scheme and one for the dark: its role's, or a grey turned round."""
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    if red == green == blue:
+        grey = round(0.1 * 255 + 0.8 * (255 - red))
+        return f"light-dark({colour}, #{grey:02x}{grey:02x}{grey:02x})"
+    return f"light-dark({colour}, {ROLE_PAIRS.get(colour, colour)})"

@@ -133,14 +133,14 @@ def test_code_is_that_of_the_source_after_one_cell(source, one):
     written = json.loads((source / "book" / "one.ipynb").read_text())["cells"]
     code = [c["source"] for c in one.values() if c["cell_type"] == "code"]
     assert code[1:] == [c["source"] for c in written if c["cell_type"] == "code"]
-    assert next(iter(one)) == "what-it-needs"
+    assert [*one][:2] == ["how-to-run", "what-it-needs"]
     assert not any(c.get("outputs") for c in one.values())
 
 
 def test_texts_stand_between_the_cells_where_they_stood(one):
     assert [*one] == [
-        *("what-it-needs", "text", "glue", "middle", "check", "figure", "figure-caption"),
-        *("exercise", "solved", "end", "folded"),
+        *("how-to-run", "what-it-needs", "text", "glue", "middle", "check"),
+        *("figure", "figure-caption", "exercise", "solved", "end", "folded"),
     ]
 
 
@@ -189,7 +189,7 @@ def test_a_drawn_figure_has_its_number_and_caption(one):
 
 
 def test_another_page_is_a_file_beside_it(folder):
-    (text,) = [c["source"] for c in read(folder, "two").values() if c["cell_type"] == "markdown"]
+    _, text = [c["source"] for c in read(folder, "two").values() if c["cell_type"] == "markdown"]
     assert (
         "As [(1.1)](one.ipynb) said, and [there](one.ipynb); see [Exercise 1.1](one.ipynb)." in text
     )

@@ -119,3 +119,30 @@ def test_what_a_cell_makes_is_plain_markdown(chapter):
     """Its table is shown in JupyterLab as it is."""
     made = [text for text in code_cells(chapter).values() if "Markdown(" in text]
     assert re.findall(r"\{[\w:-]+\}`[\w-]+`", "\n".join(made)) == []
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_solution_is_not_parted_from_its_code(path):
+    """A notebook shows the hidden checks; one before the code would be taken for the solution."""
+    listed, inside = notebook_cells(path.stem), False
+    for cell, following in zip(listed, listed[1:], strict=False):
+        if cell["cell_type"] == "markdown":
+            marks = re.findall(r"\{solution-(start|end)\}", "".join(cell["source"]))
+            inside = marks[-1] == "start" if marks else inside
+        elif inside and "remove-cell" in str(cell["metadata"]):
+            follows = following["cell_type"], str(following["metadata"])
+            assert follows[0] == "markdown" or "remove-cell" in follows[1], following["id"]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_what_a_cell_shows_has_a_caption(path):
+    """Tables, plots and figures; what their captions look like is for the site's tests."""
+    shows = re.compile(
+        r"Markdown\(\s*\w*table|\bsubplots\(|from_package\(|widgets import \w+\s+\w+\(\)$"
+    )
+    for cell in notebook_cells(path.stem):
+        source, metadata = "".join(cell["source"]), cell["metadata"]
+        hidden = re.search("remove-(cell|output)", str(metadata)) or "def " in source
+        if cell["cell_type"] == "code" and not hidden and shows.search(source):
+            caption = metadata.get("mystnb", {}).get("figure", {}).get("caption", "")
+            assert caption.endswith(".") and len(caption.split()) > 4, cell["id"]

@@ -108,7 +108,8 @@ def test_a_table_keeps_its_bars_and_its_digits():
         title="Of bars",
     )
     assert shown(made) == (
-        "**Of bars**\n\n| K | a \\| b |\n| --- | --- |\n| 1.50 | $\\vert x\\vert $`p \\| q` |"
+        "**Table 3.4.** Of bars\n\n"
+        "| K | a \\| b |\n| --- | --- |\n| 1.50 | $\\vert x\\vert $`p \\| q` |"
     )
     assert html(shown(made)).count("<td>") == 2
 

@@ -13,7 +13,7 @@ import nbformat
 from docutils import nodes
 from downloads import WHEEL, file_name
 from maml_teach import __version__
-from plain_markdown import blocks, inline
+from plain_markdown import blocks, caption, inline
 from run_page import code_cells, modules_of, requirements
 from sphinx.builders import Builder
 from sphinx.util import logging
@@ -27,7 +27,10 @@ EXTRAS = {"anywidget": "widgets", "matplotlib": "plot", "torch": "torch"}
 LINES_PER_CELL = 10_000
 HIDDEN = {"hide-input", "remove-input", "remove-cell"}
 FOLDED = "<details>\n<summary>{}</summary>\n\n{}\n\n</details>"
-SOLUTION_BELOW = "*Solution: the folded cell below.*"
+SOLUTION_BELOW = "*The solution is folded below.*"
+HOW_TO_RUN = (
+    "*Run all cells first: what a folded cell draws or prints then stands below it.*"
+)
 KERNEL = {
     "display_name": "Python 3 (ipykernel)",
     "language": "python",
@@ -145,13 +148,18 @@ def texts(section, page, prefix):
 
 
 def captions(doctree, page):
-    """``{index of a code cell: number and caption of the figure it draws}``."""
+    """``{index of a code cell: number and caption of the figure or table it shows}``."""
     found = {}
     for cell in doctree.findall(is_cell):
-        for figure in cell.findall(nodes.figure):
-            text = "".join(inline(each, page) for each in figure.findall(nodes.caption))
-            found[place(cell)] = f"**Figure {page.number(figure)}.** {text}"
+        for text in cell.findall(is_caption):
+            found[place(cell)] = caption(text.parent, text, page)
     return found
+
+
+def is_caption(node):
+    """Whether a node is the caption of a figure or a table."""
+    kind = nodes.title if isinstance(node.parent, nodes.table) else nodes.caption
+    return isinstance(node, kind)
 
 
 def solution_cells(doctree):
@@ -278,7 +286,8 @@ class NotebookBuilder(Builder):
             source = json.loads(path.read_text("utf-8"))
             first = code_cell(first_cell(source), "what-it-needs", folded=("source",))
             drawn, solutions = captions(doctree, self), solution_cells(doctree)
-            made = [first, *cells(source, found, drawn, solutions)]
+            note = text_cell(HOW_TO_RUN, "how-to-run")
+            made = [note, first, *cells(source, found, drawn, solutions)]
         else:
             made = [text_cell("\n\n".join(found.values()), "text")]
         metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
@@ -318,8 +327,8 @@ def free_name(path):
 
 
 def choose_outputs(app, config):
-    """Of a cell's outputs the pictures count here, whose captions are kept, and the text."""
-    kinds = ("image/png", "image/svg+xml", "text/plain")
+    """Of a cell's outputs the pictures and tables count here, whose captions are kept."""
+    kinds = ("image/png", "image/svg+xml", "text/markdown", "text/plain")
     found = [(NotebookBuilder.name, kind, rank) for rank, kind in enumerate(kinds)]
     config.nb_mime_priority_overrides = [*config.nb_mime_priority_overrides, *found]
 

@@ -1,7 +1,7 @@
 """Resolved text of a page as plain Markdown, which JupyterLab, VS Code and Colab all show.
 
 A function for each kind of node. ``page`` says what a node does not know itself: it has
-``number(node)``, the number of an equation, exercise, algorithm or figure as on the site, and
+``number(node)``, the number of an equation, exercise, algorithm, figure or table as on the site, and
 ``address(node)``, where a link leads, empty if the text alone is enough.
 """
 
@@ -159,13 +159,19 @@ def cell(entry, page):
     return text.replace("|", r"\|")
 
 
+def caption(node, text, page):
+    """The number of a figure or a table, and what its caption says."""
+    kind = "Table" if isinstance(node, nodes.table) else "Figure"
+    return f"**{kind} {page.number(node)}.** {inline(text, page)}"
+
+
 def table(node, page):
     """A table, its first row the header, below its title if it has one."""
     rows = [
         [cell(entry, page) for entry in row.children] for row in node.findall(nodes.row)
     ]
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    title = [f"**{inline(each, page)}**\n" for each in node.findall(nodes.title)]
+    title = [caption(node, each, page) + "\n" for each in node.findall(nodes.title)]
     return "\n".join([*title, *(f"| {' | '.join(cells)} |" for cells in lines)])
 
 

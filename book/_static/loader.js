@@ -108,16 +108,6 @@ var mamlFigures = {}; // filled by the files of the figures
     document.head.append(style);
   });
 
-  /** The name that a figure has for screen readers, for all readers. */
-  function addCaption(mount) {
-    const name = mount.querySelector("[aria-label]")?.getAttribute("aria-label");
-    if (!name) return;
-    const caption = document.createElement("p");
-    caption.className = "figure-caption";
-    caption.textContent = `${name}.`;
-    mount.append(caption);
-  }
-
   function showFailure(mount, error) {
     const note = document.createElement("p");
     note.className = "figure-note";
@@ -156,7 +146,6 @@ var mamlFigures = {}; // filled by the files of the figures
       try {
         const { model, widget } = await prepare(mount.dataset.modelId);
         await widget.render?.({ model, el: mount });
-        addCaption(mount);
         mount.dataset.ready = "";
       } catch (error) {
         showFailure(mount, error);

@@ -1,24 +1,21 @@
 """Runs the cells of a chapter inside the page, in one namespace, as Jupyter would.
 
 What a cell shows is handed to ``emit(kind, data)`` as it comes. Kinds: ``stdout``, ``stderr``
-and ``text`` (plain text), ``html``, ``image`` (an ``img`` element), ``error`` (the end of the
+and ``text`` (plain text), ``html``, ``image`` (a drawing), ``error`` (the end of the
 traceback).
 """
 
 import ast
-import base64
 import io
 import linecache
 import logging
 import sys
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
-from html import escape
 
 NAMES = {"__name__": "__main__"}
 TRACEBACK_LINES = 12
 MOST_TEXT = 100_000  # characters of one cell; a page with more becomes slow
-PIXELS_PER_POINT = 2  # sharp on dense screens
 _emit = print
 # A line about fonts would stand among a cell's results, once per visit.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
@@ -58,17 +55,14 @@ def show_figures():
 
 
 def picture(figure):
-    """An ``img`` element with the figure, named by the titles in it."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=figure.dpi * PIXELS_PER_POINT)
-    png = file.getvalue()
-    width = int.from_bytes(png[16:20], "big") // PIXELS_PER_POINT
+    """The figure as a drawing in the page's colours, named by the titles in it."""
+    from maml_teach.plotting import (
+        drawing,
+        themed,
+    )  # where a figure is, matplotlib is loaded
+
     titles = "; ".join(filter(None, (ax.get_title() for ax in figure.axes)))
-    source = base64.b64encode(png).decode()
-    return (
-        f'<img src="data:image/png;base64,{source}" width="{width}" '
-        f'alt="{escape(titles or "Figure of this cell")}">'
-    )
+    return themed(drawing(figure), titles or "Figure of this cell")
 
 
 def execute(source, name):
