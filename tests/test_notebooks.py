@@ -3,6 +3,7 @@
 import ast
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ def test_what_a_cell_makes_is_plain_markdown(chapter):
 def test_a_solution_is_not_parted_from_its_code(path):
     """A notebook shows the hidden checks; one before the code would be taken for the solution."""
     listed, inside = notebook_cells(path.stem), False
-    for cell, following in zip(listed, listed[1:], strict=False):
+    for cell, following in pairwise(listed):
         if cell["cell_type"] == "markdown":
             marks = re.findall(r"\{solution-(start|end)\}", "".join(cell["source"]))
             inside = marks[-1] == "start" if marks else inside

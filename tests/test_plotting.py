@@ -1,12 +1,28 @@
 """Static figures: what is drawn is what was given."""
 
+import re
+
 import matplotlib
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from maml_teach.plotting import LOOKS, STYLE, plot_history, plot_steps, use_style
+from maml_teach.data import record
+from maml_teach.plotting import (
+    LOOKS,
+    NARROW,
+    NESTED,
+    PANEL,
+    SMALLEST,
+    STYLE,
+    drawing,
+    plot_history,
+    plot_steps,
+    themed,
+    use_style,
+)
 from maml_teach.train import Evaluation
 
 matplotlib.use("agg")
@@ -76,3 +92,94 @@ def test_the_style_becomes_the_default():
         wanted = matplotlib.rc_params_from_file(STYLE, use_default_template=False)
         assert len(wanted) > 3
         assert {key: matplotlib.rcParams[key] for key in wanted} == dict(wanted)
+
+
+@pytest.fixture
+def row():
+    """Two panels side by side that share their ordinate."""
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(1, 2, sharey=True, figsize=(7, 3), layout="constrained")
+        axes[0].plot([1, 3], color=LOOKS["MAML"][0], label="MAML")
+        axes[1].plot([2, 1], color="0.4")
+        axes[0].set_ylabel("loss")
+        axes[0].legend(fontsize=8)
+        yield figure
+        plt.close(figure)
+
+
+def boxes(svg):
+    """Width and height of each shape in a drawing."""
+    found = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    return [tuple(map(float, box)) for box in found]
+
+
+def test_a_drawing_has_a_shape_for_wide_pages_and_one_for_phones(row):
+    (wide, low), (narrow, high) = boxes(drawing(row))
+    assert wide == pytest.approx(72 * 7, rel=0.05) and low == pytest.approx(72 * 3, rel=0.05)
+    assert narrow == pytest.approx(72 * NARROW, rel=0.05)
+    assert high == pytest.approx(2 * 72 * PANEL, rel=0.05)  # the panels in a column
+
+
+def test_on_a_phone_every_panel_has_its_labels_and_no_letter_is_small(row):
+    narrow = NESTED.search(drawing(row))[1]
+    assert narrow.count(">loss<") == 2
+    sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", narrow)]
+    assert sizes and min(sizes) >= SMALLEST
+
+
+def test_drawing_leaves_the_figure_as_it_was(row):
+    before = [(ax.get_subplotspec(), ax.get_ylabel()) for ax in row.axes]
+    first = drawing(row)
+    assert [(ax.get_subplotspec(), ax.get_ylabel()) for ax in row.axes] == before
+    assert row.get_size_inches().tolist() == [7, 3]
+    assert row.axes[0].get_legend().get_texts()[0].get_fontsize() == 8
+    assert drawing(row) == first
+
+
+def test_pictures_keep_their_places_on_a_phone():
+    figure, axes = plt.subplots(1, 3, figsize=(6, 2))
+    for ax in axes:
+        ax.imshow(np.eye(4))
+    (wide, low), (narrow, high) = boxes(drawing(figure))
+    plt.close(figure)
+    assert high / narrow == pytest.approx(low / wide, rel=0.15)
+
+
+def test_in_a_page_each_colour_has_its_twin_in_the_dark(row):
+    html = themed(drawing(row), "two <panels>")
+    pairs = dict(re.findall(r"light-dark\((#\w{6}), (#\w{6})\)", html))
+    maml = record("roles")["maml"]
+    assert pairs[maml["light"]] == maml["dark"]
+    assert pairs["#666666"] == "#949494" and pairs["#000000"] == "#e6e6e6"
+    assert not re.search(
+        r"(?<!\()(?<!, )#[0-9a-f]{6}", re.sub(r"url\(#\w+\)|href=\"#\w+\"", "", html)
+    )
+
+
+def test_in_a_page_a_drawing_has_a_name_and_touches_nothing_else(row):
+    html = themed(drawing(row), "two <panels>")
+    assert html.count('role="img" aria-label="two &lt;panels&gt;"') == 2
+    assert [*re.findall(r'<svg class="([\w-]+)"', html)] == ["plot-wide", "plot-narrow"]
+    assert "<style" not in html and "<metadata" not in html and "<?xml" not in html
+    ids, used = re.findall(r'\sid="([^"]+)"', html), re.findall(r"[(\"]#([\w-]+)", html)
+    assert {*ids} <= {*used}
+    assert html.count("<svg") == html.count("</svg>") == 2
+
+
+def test_what_is_no_drawing_is_named():
+    with pytest.raises(ValueError, match="svg must be what drawing"):
+        themed("<svg></svg>", "nothing")
+
+
+def test_a_notebook_shows_drawings():
+    """In a kernel of its own, as a reader's."""
+    import nbclient
+
+    cells = ["from maml_teach import plotting\nplotting.use_style()"]
+    cells += ["import matplotlib.pyplot as plt\nplt.plot([1, 2]);"] * 2
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    nbclient.NotebookClient(notebook).execute()
+    for cell in notebook.cells[1:]:
+        (output,) = cell.outputs
+        assert "image/png" not in output.data
+        assert NESTED.search(output.data["image/svg+xml"])

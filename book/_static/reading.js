@@ -76,7 +76,8 @@
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
   }
 
-  /* What scrolls inside its own box can be reached by keyboard; measured as it comes near. */
+  /* What scrolls inside its own box can be reached by keyboard, and fades where it goes on; it is
+   * measured as it comes near, as it changes its size and as it is scrolled. */
   const boxes = "pre, .cell_output > .output, .pst-scrollable-table-container, .katex-display";
   const passBy = (box) => box.removeAttribute("tabindex");
   const stopAt = (box) => {
@@ -86,15 +87,29 @@
     box.setAttribute("aria-label", "Output");
   };
   const scrolls = (e) => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight;
+  const sides = { "true,true": "both", "true,false": "left", "false,true": "right" };
+  const fade = (box) => {
+    const [left, right] = [box.scrollLeft > 1, box.scrollLeft + box.clientWidth < box.scrollWidth - 1];
+    const side = sides[`${left},${right}`];
+    if (side) box.dataset.more = side;
+    else delete box.dataset.more;
+  };
+  const measure = (entries) => {
+    const seen = /** @type {any[]} */ (entries.map((entry) => entry.target));
+    const wide = seen.filter(scrolls);
+    for (const box of seen) (wide.includes(box) ? stopAt : passBy)(box);
+    seen.forEach(fade);
+  };
+  const resized = new ResizeObserver(measure);
   const near = new IntersectionObserver(
-    (entries) => {
-      const inView = entries.filter((entry) => entry.isIntersecting);
-      const seen = /** @type {any[]} */ (inView.map((entry) => entry.target));
-      const wide = seen.filter(scrolls);
-      for (const box of seen) (wide.includes(box) ? stopAt : passBy)(box);
-    },
+    (entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && meet(target)),
     { rootMargin: "600px" },
   );
+  const meet = (box) => {
+    near.unobserve(box);
+    resized.observe(box); // and measures it a first time
+    box.addEventListener("scroll", () => fade(box), { passive: true });
+  };
   all(boxes).forEach((box) => near.observe(box));
 
   /* At the top no section is being read, whichever the theme has marked last. */

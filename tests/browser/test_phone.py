@@ -17,3 +17,62 @@ def test_a_slider_is_as_wide_as_its_figure(opened, figure_page):
             if field.is_visible():
                 box = field.bounding_box()
                 assert box["x"] + box["width"] <= frame["x"] + frame["width"] - 8
+
+
+def test_what_a_slider_changes_is_seen_beside_it(opened, figure_page):
+    """With the slider in the middle of the screen, most of a panel is on it too."""
+    page = opened("file", figure_page, width=360).page
+    page.set_viewport_size({"width": 360, "height": 740})
+    for figure in figures_of(page):
+        for slider in figure.locator("input[type=range]").all():
+            if slider.is_visible():
+                slider.evaluate("(e) => e.scrollIntoView({ block: 'center' })")
+                name = slider.get_attribute("id")
+                assert figure.evaluate(SEEN) > 0.6, name
+
+
+SEEN = """(figure) => Math.max(...[...figure.querySelectorAll('svg, canvas')].map((picture) => {
+  const { top, bottom, width, height } = picture.getBoundingClientRect();
+  return width < 60 ? 0 : (Math.min(bottom, innerHeight) - Math.max(top, 0)) / height;
+}))"""
+
+# Boxes that hold more than they show, by whether they say so.
+CUT = """() => [...document.querySelectorAll('.bd-article *')].filter((e) => {
+  const style = getComputedStyle(e);
+  const shown = e.clientWidth > 40 && e.checkVisibility({ visibilityProperty: true });
+  return shown && style.overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1
+    && !['both', 'left', 'right'].includes(e.dataset.more) && !e.closest('.maml-figure');
+}).map((e) => e.outerHTML.slice(0, 120))"""
+WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def test_what_is_cut_off_says_so(visit, page_path):
+    page = visit("http").open(page_path)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.evaluate("document.querySelectorAll('details').forEach((e) => (e.open = true))")
+    bring_near(page)
+    page.wait_for_function(f"({CUT})().length === 0", timeout=5000)
+    assert page.evaluate(WIDE) <= 0
+
+
+def bring_near(page):
+    """Scroll through the page, so that everything is laid out and measured."""
+    height = page.evaluate("document.body.scrollHeight")
+    for top in range(0, height, 700):
+        page.evaluate("(top) => scrollTo(0, top)", top)
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+CODE = """() => [...document.querySelectorAll('.bd-article pre')].filter((e) => e.clientWidth)
+  .map((e) => [e.textContent.slice(0, 60), parseFloat(getComputedStyle(e).fontSize),
+               e.scrollWidth - e.clientWidth])"""
+
+
+def test_code_is_large_and_fits_beside_both_sidebars(visit, page_path):
+    page = visit("http").open(page_path)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach((e) => (e.open = true))")
+    bring_near(page)
+    blocks = page.evaluate(CODE)
+    assert [(text, size) for text, size, _ in blocks if size < 13.5] == []
+    assert [text for text, _, over in blocks if over > 0] == []

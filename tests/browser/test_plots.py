@@ -1,0 +1,63 @@
+"""Plots on their pages: in the page's colours, in a shape that fits, with letters to be read."""
+
+import re
+
+import pytest
+from conftest import SITE, pages
+
+PLOTS = [p for p in pages() if (SITE / p).exists() and "book-plot" in (SITE / p).read_text("utf-8")]
+SMALLEST = 11  # pixels
+LETTERS = """() => [...document.querySelectorAll('.book-plot svg')].filter((svg) => svg.clientWidth)
+  .flatMap((svg) => [...svg.querySelectorAll('text, tspan')].map((text) => [
+    text.textContent, parseFloat(getComputedStyle(text).fontSize) * svg.clientWidth
+      / svg.viewBox.baseVal.width]))"""
+SHAPES = """() => [...document.querySelectorAll('.book-plot')].map((plot) =>
+  [...plot.children].filter((svg) => svg.clientWidth).map((svg) => svg.getAttribute('class')))"""
+INKS = """() => [...document.querySelectorAll('.book-plot text')].map((text) =>
+  [getComputedStyle(text).fill, getComputedStyle(document.body).backgroundColor])"""
+
+
+def test_plots_are_drawings():
+    assert len(PLOTS) > 6
+    for path in pages():
+        html = (SITE / path).read_text("utf-8")
+        assert not re.search(r"<img[^>]*_images/[0-9a-f]{64}\.", html), path
+
+
+@pytest.mark.parametrize("path", PLOTS)
+def test_every_colour_has_another_one_in_the_dark(path):
+    pairs = re.findall(r"light-dark\((#\w{6}), (#\w{6})\)", (SITE / path).read_text("utf-8"))
+    assert pairs
+    assert {light for light, dark in pairs if light == dark} == set()
+
+
+@pytest.mark.parametrize("path", PLOTS)
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_letters_are_large_enough_and_one_shape_is_shown(visit, path, width):
+    page = visit("http").open(path)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate("document.querySelectorAll('details').forEach((e) => (e.open = true))")
+    wanted = "plot-narrow" if width < 500 else "plot-wide"
+    assert all(shape == [wanted] for shape in page.evaluate(SHAPES))
+    small = [(text, size) for text, size in page.evaluate(LETTERS) if size < SMALLEST - 0.05]
+    assert small == []
+
+
+@pytest.mark.parametrize("path", PLOTS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_letters_stand_out_from_the_page(visit, path, theme):
+    page = visit("http").open(path)
+    page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
+    assert min(contrast(*pair) for pair in page.evaluate(INKS)) >= 4.5
+
+
+def contrast(*colours):
+    """Of two colours as a browser writes them, by WCAG."""
+    light, dark = sorted(map(luminance, colours), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour):
+    channels = [int(n) / 255 for n in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
