@@ -121,7 +121,7 @@
   };
 
   /** @type {HTMLInputElement} */
-  const field = document.querySelector("form.bd-search input");
+  const field = document.querySelector(".bd-search-container input");
   field.focus();
   field.select();
 })();

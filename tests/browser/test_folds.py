@@ -1,6 +1,7 @@
 """Folds: each bar says what is inside, has one frame with it, and stands alone in its row."""
 
 import re
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -97,7 +98,12 @@ runPage.startPython = () => ({ ready: Promise.resolve(), stop() {},
   run: async (source, name, show) => (show('stdout', source), true) });"""
 EDITED = """() => [...document.querySelectorAll('.run-code')].map((code) => {
   const cell = code.closest('[id^=cell-]');
-  return [cell.id, code.value, cell.querySelector(':scope > .run-output').innerText.trim()]; })"""
+  return [cell.id, code.value, cell.querySelector(':scope > .run-output').textContent.trim()]; })"""
+
+
+def stand_in(body, route):
+    """Answer for a script of the site."""
+    route.fulfill(body=body, content_type="text/javascript")
 
 
 def test_each_cell_of_a_fold_is_edited_and_runs_in_its_place(visit, page_path, site):
@@ -106,8 +112,7 @@ def test_each_cell_of_a_fold_is_edited_and_runs_in_its_place(visit, page_path, s
         return
     seen = visit("http")
     for name, body in (("files", ""), ("worker", STAND_IN)):
-        answer = {"body": body, "content_type": "text/javascript"}
-        seen.page.route(f"**/run/{name}.js*", lambda route, answer=answer: route.fulfill(**answer))
+        seen.page.route(f"**/run/{name}.js*", partial(stand_in, body))
     page = seen.open(page_path)
     page.evaluate("document.querySelectorAll('details').forEach((fold) => (fold.open = true))")
     page.get_by_role("button", name="Run this page").click()

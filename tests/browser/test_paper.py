@@ -13,12 +13,12 @@ TEXT = """(names) => [...document.querySelectorAll(names)].filter((e) => e.check
 # What reaches over the right edge, and boxes that hold more than they show.
 CUT_OFF = """(width) => [...document.querySelectorAll('.bd-article *')].filter((e) => {
   if (!e.checkVisibility()) return false;
-  if (e.closest('.katex-mathml, .symbol-name, clipPath, svg g')) return false; // unseen, clipped
+  if (e.closest('.katex-mathml, .symbol-name') || e.parentElement.closest('svg')) return false;
   const box = e.getBoundingClientRect();
   if (box.right > width + 1) return true;
   const hides = getComputedStyle(e).overflowX !== 'visible' && e.clientWidth > 1;
   if (e.matches('.mf-panel > svg')) return +e.getAttribute('width') > e.clientWidth + 1;
-  return hides && e.scrollWidth > e.clientWidth + 1;
+  return hides && e.scrollWidth > e.clientWidth + 3; // a formula ends with a space of two pixels
 }).map((e) => `${e.tagName} ${e.getAttribute('class')}: ${e.textContent.trim().slice(0, 60)}`)"""
 CONTROLS = """(figure) => ({
   rows: [...figure.querySelectorAll('.mf-row')].map((row) => {
