@@ -35,10 +35,17 @@ CONTROLS = """(figure) => ({
 })"""
 
 
+# While a browser prints, it tells nobody of new sizes: what does not shrink by style is cut off.
+STILL = """const Watched = ResizeObserver;
+window.ResizeObserver = class extends Watched {
+  constructor(react) { super((...given) => window.printing || react(...given)); } };"""
+
+
 def on_paper(seen, path):
     """An open page as the browser lays it out for a sheet."""
+    seen.page.add_init_script(STILL)
     page = seen.open(path)
-    page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    page.evaluate("() => { window.printing = true; dispatchEvent(new Event('beforeprint')); }")
     page.emulate_media(media="print")
     page.set_viewport_size(SHEET)
     seen.frames(2)
