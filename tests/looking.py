@@ -1,4 +1,6 @@
-"""Looking at the figures of an open page."""
+"""Looking at an open page: at its figures, and with axe-core."""
+
+from node import npm_file
 
 # What the reader sees of a figure: its drawings, without what hovers or focus may add.
 PICTURE = """(figure) => [...figure.querySelectorAll('svg, canvas')].map(
@@ -44,3 +46,29 @@ def settled_look(page, figure):
 def usable_sliders(figure):
     sliders = figure.locator("input[type=range]:enabled").all()
     return [slider for slider in sliders if slider.is_visible()]
+
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# Only what is wrong comes back: all that is right would be tens of megabytes.
+RUN = """(rules) => axe.run({ runOnly: rules, resultTypes: ['violations'] }).then(
+  (found) => found.violations)"""
+
+FADED = """() => document.getAnimations().every(
+  (each) => !(each instanceof CSSTransition) || each.playState !== 'running')"""
+
+
+def axe_violations(page, colours):
+    """What axe finds on an open page in a colour scheme."""
+    page.emulate_media(color_scheme=colours)
+    page.wait_for_selector(f"html[data-theme={colours}]")
+    page.wait_for_function(FADED)
+    return [
+        f"{colours}: {violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
+        for violation in page.evaluate(RUN, RULES)
+        for node in violation["nodes"]
+    ]
+
+
+def load_axe(page):
+    """Put axe-core into a page."""
+    page.evaluate(npm_file("axe-core/axe.min.js").read_text("utf-8"))

@@ -144,7 +144,17 @@
   const root = document.documentElement;
   let undo = [];
 
+  /* A figure stays as it is laid out for the screen, and shrinks as a whole. */
+  const PRINTED = 580; // pixels, of 688 between the margins of A4: half a sheet is room for most
+  const keepLayout = (figure) => {
+    const width = figure.getBoundingClientRect().width;
+    if (!width) return;
+    Object.assign(figure.style, { width: `${width}px`, zoom: String(Math.min(1, PRINTED / width)) });
+    undo.push(() => Object.assign(figure.style, { width: "", zoom: "" }));
+  };
+
   addEventListener("beforeprint", () => {
+    all(".figure-mount .maml-figure").forEach(keepLayout);
     for (const part of all(".bd-article > section > section")) {
       part.style.contentVisibility = "visible";
       undo.push(() => (part.style.contentVisibility = ""));

@@ -1,28 +1,9 @@
 """Every page for every reader: no axe-core violation, all by keyboard, motion only if wanted."""
 
 import pytest
-from node import npm_file
+from looking import axe_violations, load_axe
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDTHS, SCHEMES = (1280, 360), ("light", "dark")
-# Only what is wrong comes back: all that is right would be tens of megabytes.
-RUN = """(rules) => axe.run({ runOnly: rules, resultTypes: ['violations'] }).then(
-  (found) => found.violations)"""
-
-FADED = """() => document.getAnimations().every(
-  (each) => !(each instanceof CSSTransition) || each.playState !== 'running')"""
-
-
-def axe_violations(page, colours):
-    """What axe finds on an open page in a colour scheme."""
-    page.emulate_media(color_scheme=colours)
-    page.wait_for_selector(f"html[data-theme={colours}]")
-    page.wait_for_function(FADED)
-    return [
-        f"{colours}: {violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
-        for violation in page.evaluate(RUN, RULES)
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -30,7 +11,7 @@ def test_no_axe_violation(visit, page_path, width):
     page = visit("http", width=width).open(page_path)
     # axe passes over what the browser has not laid out yet.
     page.add_style_tag(content="section { content-visibility: visible !important }")
-    page.evaluate(npm_file("axe-core/axe.min.js").read_text("utf-8"))
+    load_axe(page)
     assert [found for colours in SCHEMES for found in axe_violations(page, colours)] == []
 
 

@@ -91,7 +91,7 @@
 
   function addEditor(step) {
     const [cell] = step.cells;
-    const stored = cell.element.querySelector(".cell_input");
+    const stored = cell.element.querySelector(":scope > .cell_input, :scope > details > .cell_input"); // not of a cell in its fold
     const fit = () => (step.code.rows = step.code.value.split("\n").length);
     const onkeydown = (event) => {
       if (event.key === "Enter" && event.shiftKey) {
