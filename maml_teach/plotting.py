@@ -8,7 +8,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
+from matplotlib.gridspec import GridSpec, SubplotSpec
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
@@ -112,6 +112,7 @@ NARROW = 3.7  # inches: on a phone, letters of 10 points have 11 pixels and more
 SMALLEST = 10.0  # points
 PANEL = 2.5  # inches: the height of each panel of a column
 MOST_HIGH = 3.2  # inches: of a panel that stands alone
+LINE = 0.22  # inches: of a legend
 STYLE_ELEMENT = re.compile(r"<style.*?</style>", re.DOTALL)  # on a page it would style all the rest
 NESTED = re.compile(r'<g class="narrow" display="none">(.*)</g>\n?</svg>\s*$', re.DOTALL)
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
@@ -134,38 +135,53 @@ def _svg(figure: Figure) -> str:
     return re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
 
 
-def _narrow_size(figure: Figure, row: list[Axes]) -> tuple[float, float]:
+def _narrow_size(figure: Figure, row: list[Axes], n_entries: int) -> tuple[float, float]:
     width, height = figure.get_size_inches()
+    room = LINE * n_entries
     if row:
-        return NARROW, len(row) * PANEL
-    return NARROW, min(height, MOST_HIGH) if _plain(figure) else height * NARROW / width
+        return NARROW, len(row) * max(PANEL, height) + room
+    return NARROW, (min(height, MOST_HIGH) if _plain(figure) else height * NARROW / width) + room
 
 
 @contextmanager
 def _narrowed(figure: Figure) -> Iterator[None]:
-    """The figure as a phone shows it: panels in a column, no letters smaller than the rest."""
-    size, row = figure.get_size_inches().copy(), _row(figure)
-    small = [text for text in figure.findobj(Text) if text.get_fontsize() < SMALLEST]
-    before = [(ax, ax.get_subplotspec(), _left(ax), ax.get_ylabel()) for ax in row]
-    sizes = [text.get_fontsize() for text in small]
-    try:
-        figure.set_size_inches(_narrow_size(figure, row))
+    """The figure as a phone shows it: panels in a column, the legend below, no small letters."""
+    with ExitStack() as undo:
+        small = [text for text in figure.findobj(Text) if text.get_fontsize() < SMALLEST]
         for text in small:
+            undo.callback(text.set_fontsize, text.get_fontsize())
             text.set_fontsize(SMALLEST)
+        row, n_entries = _row(figure), _legends_below(figure, undo)
+        undo.callback(figure.set_size_inches, figure.get_size_inches().copy())
+        figure.set_size_inches(_narrow_size(figure, row, n_entries))
         column = GridSpec(len(row), 1, figure) if row else ()
         for ax, place in zip(row, column, strict=False):
-            ax.set_subplotspec(place)
-            ax.tick_params(labelleft=True)
-            ax.set_ylabel(ax.get_ylabel() or row[0].get_ylabel())
+            _move(ax, place, row[0], undo)
         yield
-    finally:
-        figure.set_size_inches(size)
-        for text, points in zip(small, sizes, strict=True):
-            text.set_fontsize(points)
-        for ax, place, left, label in before:
-            ax.set_subplotspec(place)
-            ax.tick_params(labelleft=left)
-            ax.set_ylabel(label)
+
+
+def _legends_below(figure: Figure, undo: ExitStack) -> int:
+    """Move what legends say below the panels, where it hides no curve; the number of lines."""
+    legends = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    for legend in legends:
+        names = [text.get_text() for text in legend.get_texts()]
+        look = {"loc": "outside lower left", "fontsize": SMALLEST}
+        below = figure.legend(legend.legend_handles, names, **look)
+        legend.set_visible(False)
+        undo.callback(legend.set_visible, True)
+        undo.callback(below.remove)
+    return sum(len(legend.get_texts()) for legend in legends)
+
+
+def _move(ax: Axes, place: SubplotSpec, first: Axes, undo: ExitStack) -> None:
+    """Move a panel to its place in the column, with the labels that its neighbour showed for it."""
+    undo.callback(ax.set_subplotspec, ax.get_subplotspec())
+    undo.callback(ax.set_ylabel, ax.get_ylabel())
+    undo.callback(ax.tick_params, labelleft=_left(ax))
+    ax.set_subplotspec(place)
+    ax.tick_params(labelleft=True)
+    if ax.get_shared_y_axes().joined(ax, first):
+        ax.set_ylabel(first.get_ylabel())
 
 
 def _plain(figure: Figure) -> bool:

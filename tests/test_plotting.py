@@ -11,10 +11,10 @@ from matplotlib.colors import to_hex
 
 from maml_teach.data import record
 from maml_teach.plotting import (
+    LINE,
     LOOKS,
     NARROW,
     NESTED,
-    PANEL,
     SMALLEST,
     STYLE,
     drawing,
@@ -117,12 +117,12 @@ def test_a_drawing_has_a_shape_for_wide_pages_and_one_for_phones(row):
     (wide, low), (narrow, high) = boxes(drawing(row))
     assert wide == pytest.approx(72 * 7, rel=0.05) and low == pytest.approx(72 * 3, rel=0.05)
     assert narrow == pytest.approx(72 * NARROW, rel=0.05)
-    assert high == pytest.approx(2 * 72 * PANEL, rel=0.05)  # the panels in a column
+    assert high == pytest.approx(72 * (2 * 3 + LINE), rel=0.05)  # the panels in a column, a legend
 
 
 def test_on_a_phone_every_panel_has_its_labels_and_no_letter_is_small(row):
     narrow = NESTED.search(drawing(row))[1]
-    assert narrow.count(">loss<") == 2
+    assert narrow.count(">loss<") == 2 and narrow.count(">MAML<") == 1
     sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", narrow)]
     assert sizes and min(sizes) >= SMALLEST
 
