@@ -147,26 +147,26 @@ def _narrow_size(figure: Figure, row: list[Axes], n_entries: int) -> tuple[float
 def _narrowed(figure: Figure) -> Iterator[None]:
     """The figure as a phone shows it: panels in a column, the legend below, no small letters."""
     with ExitStack() as undo:
-        small = [text for text in figure.findobj(Text) if text.get_fontsize() < SMALLEST]
+        texts: list[Any] = figure.findobj(Text)
+        small = [text for text in texts if text.get_fontsize() < SMALLEST]
         for text in small:
             undo.callback(text.set_fontsize, text.get_fontsize())
             text.set_fontsize(SMALLEST)
         row, n_entries = _row(figure), _legends_below(figure, undo)
-        undo.callback(figure.set_size_inches, figure.get_size_inches().copy())
+        undo.callback(figure.set_size_inches, *figure.get_size_inches())
         figure.set_size_inches(_narrow_size(figure, row, n_entries))
-        column = GridSpec(len(row), 1, figure) if row else ()
-        for ax, place in zip(row, column, strict=False):
-            _move(ax, place, row[0], undo)
+        for k, ax in enumerate(row):
+            _move(ax, GridSpec(len(row), 1, figure)[k], row[0], undo)
         yield
 
 
 def _legends_below(figure: Figure, undo: ExitStack) -> int:
     """Move what legends say below the panels, where it hides no curve; the number of lines."""
-    legends = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    legends: list[Any] = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
     for legend in legends:
         names = [text.get_text() for text in legend.get_texts()]
-        look = {"loc": "outside lower left", "fontsize": SMALLEST}
-        below = figure.legend(legend.legend_handles, names, **look)
+        where: Any = "outside lower left"
+        below = figure.legend(legend.legend_handles, names, loc=where, fontsize=SMALLEST)
         legend.set_visible(False)
         undo.callback(legend.set_visible, True)
         undo.callback(below.remove)
@@ -175,7 +175,8 @@ def _legends_below(figure: Figure, undo: ExitStack) -> int:
 
 def _move(ax: Axes, place: SubplotSpec, first: Axes, undo: ExitStack) -> None:
     """Move a panel to its place in the column, with the labels that its neighbour showed for it."""
-    undo.callback(ax.set_subplotspec, ax.get_subplotspec())
+    before: Any = ax.get_subplotspec()
+    undo.callback(ax.set_subplotspec, before)
     undo.callback(ax.set_ylabel, ax.get_ylabel())
     undo.callback(ax.tick_params, labelleft=_left(ax))
     ax.set_subplotspec(place)
@@ -197,7 +198,8 @@ def _row(figure: Figure) -> list[Axes]:
 
 
 def _left(ax: Axes) -> bool:
-    return ax.yaxis.get_tick_params(which="major").get("labelleft", True)
+    labels: dict[str, Any] = ax.yaxis.get_tick_params(which="major")
+    return labels.get("labelleft", True)
 
 
 def themed(svg: str, name: str) -> str:
@@ -221,7 +223,7 @@ def themed(svg: str, name: str) -> str:
 
 def _in_page(svg: str, shape: str, name: str) -> str:
     head, _, rest = svg.partition(">")
-    box = re.search(r'viewBox="[^"]*"', head)
+    box = re.findall(r'viewBox="[^"]*"', head)
     used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', rest))
     keep = lambda found: found[0] if found[1] in used else ""  # noqa: E731
     rest = re.sub(r'\s+id="([^"]*)"', keep, STYLE_ELEMENT.sub("", rest))

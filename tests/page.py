@@ -33,7 +33,7 @@ def traits_of(figure):
     sent = {name: getattr(figure, name) for name in figure.keys if not name.startswith("_")}
     sent["_esm"] = figure._esm
     as_json = lambda v: {"base64": as_sent(v)} if isinstance(v, bytes) else v  # noqa: E731
-    plain = (bytes, str, int, float, list, type(None))
+    plain = (bytes, str, int, float, list, dict, type(None))
     return {name: as_json(value) for name, value in sent.items() if isinstance(value, plain)}
 
 
@@ -62,6 +62,17 @@ def page():
     node = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     atexit.register(node.kill)
     return node
+
+
+def as_listed(found):
+    """Movers of a film as its legend lists them: the adapted one lies below, and comes first."""
+    assert len(found) % 3 == 0
+    return [found[k + n] for k in range(0, len(found), 3) for n in (1, 0, 2)]
+
+
+def in_training(words):
+    """What a read-out says last, where settings are beyond what training saw."""
+    return f" Beyond training: {words}."
 
 
 def loss_text(value):

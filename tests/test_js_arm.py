@@ -14,8 +14,10 @@ from page import (
     SLIDERS,
     STATUS,
     Frame,
+    as_listed,
     assert_drawn,
     heights,
+    in_training,
     numbers,
     show,
     traits_of,
@@ -30,10 +32,15 @@ from maml_teach.widgets import LiftIt
 
 NET = {"sizes": list(MODEL.sizes), "activation": "tanh"}
 SETTINGS = {"payload": 2.6, "friction": 0.4, "seconds": 0.75, "n_inner_steps": 2, "seed": 7}
-N_COMMANDS, SHOWN_FIRST = 300, 110
+N_COMMANDS = 300
+MOMENT = 108  # commands that the film has come on in what is read
+MOVE = ("press", "▶ Move")
 CLOCK = arm.DT * np.arange(N_COMMANDS)
 MARGIN = (8, 8, 34, 44)
 HEIGHTS = heights(100, 450, 2000)
+
+
+BEYOND = in_training("payload (in training up to 2.0 kg), data (in training only 1.00 seconds)")
 
 
 def start(name="maml"):
@@ -92,6 +99,8 @@ READS = {
     "notes": ("read", ".mf-panel .mf-mse"),
     "words": ("read", ".mf-axes text"),
     "curves": ("read", ".mf-panel .mf-curve", "d"),
+    "ghosts": ("read", ".mf-panel .mf-to-come", "d"),
+    "looks": ("read", ".mf-panel g", "class"),
     "truth": ("read", ".mf-panel .mf-truth", "d"),
     "links": ("read", ".mf-arm-links", "d"),
     "x": ("read", ".mf-panel circle", "cx"),
@@ -103,9 +112,11 @@ READS = {
 
 @cache
 def wide(**change):
-    """What a wide page shows once a figure is done with its work."""
-    answers = show(figure(**change), ("width", 600), ("wait", 3000), *READS.values())
-    return dict(zip(READS, answers, strict=True))
+    """What a wide page shows of a film under way, once a figure is done with its work."""
+    film = [("width", 600), ("wait", 3000), MOVE, ("wait", 10 * MOMENT + 5)]
+    found = dict(zip(READS, show(figure(**change), *film, *READS.values()), strict=True))
+    movers = ("curves", "ghosts", "links", "shown")
+    return {**found, **{name: as_listed(found[name]) for name in movers}}
 
 
 def test_a_seed_gives_two_motions_and_normal_noise():
@@ -218,12 +229,14 @@ def test_the_arms_and_the_paths_of_their_hands_are_drawn():
     assert_drawn(page["truth"][0], frame.points(*aim[::3].T))
     stand = []
     for n, q in enumerate(reached):
-        assert_drawn(page["curves"][n], frame.points(*hands(q)[::3, 1].T))
-        bones = np.vstack([[0, 0], hands(q)[SHOWN_FIRST]])
+        path = frame.points(*hands(q)[::3, 1].T)
+        assert_drawn(page["curves"][n], path[: MOMENT // 3 + 1])
+        assert_drawn(page["ghosts"][n], path[MOMENT // 3 :])
+        bones = np.vstack([[0, 0], hands(q)[MOMENT]])
         assert_drawn(page["links"][n], frame.points(*bones.T))
         stand.append(bones[-1])
     places = np.array([page["x"], page["y"]], float).T
-    stand = np.array([aim[SHOWN_FIRST], *stand, (0, 0)])
+    stand = np.array([aim[MOMENT], *as_listed(stand), (0, 0)])
     assert np.abs(places - frame.points(*stand.T)).max() < 1e-6
     assert np.allclose(np.array(page["r"], float), 4 + 2.5 * 2.6**0.5)
 
@@ -234,10 +247,12 @@ def test_angles_off_are_drawn_over_time():
     most = max(each[::3].max() for each in off)
     top = next(limit for limit in (4, 8, 20, 40, 80, 200) if most <= limit)
     frame, page = Frame(420, MARGIN, (0, 3), (0, top), width=600), wide()
-    for path, each in zip(page["curves"][3:], off, strict=True):
-        assert_drawn(path, frame.points(CLOCK[::3], each[::3]))
-    assert_drawn(page["now"][0], frame.points([1.1, 1.1], [0, top]))
-    assert page["notes"] == ["heavier than in training: 0 to 2 kg", "both joints together"]
+    for n, each in enumerate(off, start=3):
+        points = frame.points(CLOCK[::3], each[::3])
+        assert_drawn(page["curves"][n], points[: MOMENT // 3 + 1])
+        assert_drawn(page["ghosts"][n], points[MOMENT // 3 :])
+    assert_drawn(page["now"][0], frame.points([1.08, 1.08], [0, top]))
+    assert page["notes"] == ["", "both joints together"]
     metres = ["−1", "−0.5", "0", "0.5", "1"]
     seconds, angles = ["0", "1", "2", "3"], [f"{top * k / 4:g}" for k in range(5)]
     assert page["words"] == [*metres, *metres, "metres", *seconds, *angles, "seconds", "degrees"]
@@ -245,10 +260,10 @@ def test_angles_off_are_drawn_over_time():
 
 @pytest.mark.parametrize("payload", [2.0, 2.1])
 def test_two_kilograms_are_the_most_in_training(payload):
-    where = "as in training" if payload <= arm.RANGES["payload"][1] else "heavier than in training"
-    page = wide(payload=payload, n_inner_steps=0)
-    assert page["notes"][0].startswith(where)
-    assert f"({where}), friction 0.40" in page["said"][0]
+    beyond = payload > arm.RANGES["payload"][1]
+    said = wide(payload=payload, n_inner_steps=0)["said"][0]
+    assert f"Payload {payload} kg, friction 0.40." in said
+    assert ("Beyond training: payload (in training up to 2.0 kg)" in said) == beyond
 
 
 @pytest.mark.parametrize("name", ["maml", "joint"])
@@ -256,18 +271,50 @@ def test_the_sentence_says_how_far_off_each_arm_is(name):
     wanted, reached, _ = performance(name)
     errors = [arm.tracking_error(q[None], wanted)[0] for q in reached]
     assert wide(start=name)["said"] == [
-        "Payload 2.6 kg (heavier than in training), friction 0.40. Off the wanted angles, root "
-        f"mean square: {errors[0]:.1f}° as trained, {errors[1]:.1f}° after 2 inner steps on "
-        f"0.75 s of motion, {errors[2]:.1f}° with the torques of the true arm."
+        "Payload 2.6 kg, friction 0.40. Off the wanted angles over the whole motion but its first "
+        f"three tenths of a second, root mean square: {errors[0]:.1f}° as trained, "
+        f"{errors[1]:.1f}° after 2 inner steps on 0.75 s of motion, {errors[2]:.1f}° with the "
+        f"torques of the true arm.{BEYOND}"
     ]
+
+
+def test_an_adaptation_that_changes_nothing_or_does_harm_is_named():
+    nothing = " At 0 inner steps nothing is adapted: both networks move the same."
+    alike = ("read", ".maml-figure", "data-alike")
+    marks = show(figure(), *[alike, ("set", {"n_inner_steps": 0}), ("wait", 20), alike])
+    assert marks == [["false"], ["true"]]  # the style sheet makes room for both lines
+    assert nothing in wide(n_inner_steps=0)["said"][0] and nothing not in wide()["said"][0]
+    moments, usual = [{"q": [0, 0]}] * 60, {"seconds": 1.0, "payload": 1.0}
+    traits = traits_of(figure(**usual))
+    degrees = [(2.1, True), (2.04, False), (1, False)]
+    off = lambda angle: {"reached": [[np.radians(angle), 0]] * 60}  # noqa: E731
+    views = [
+        {"finite": True, "moments": moments, "followers": [off(2), off(end), off(1)]}
+        for end, _ in degrees
+    ]
+    said = run_node("arm", [("describe", [traits, view]) for view in views])
+    assert [one.endswith(" Adapting made it worse.") for one in said] == [bad for _, bad in degrees]
+
+
+def test_the_adapted_arm_and_its_lines_lie_below_the_others():
+    """They are wider and solid, so that all can be seen where all are in one place."""
+    layers = [look for look in wide()["looks"] if look and look.startswith("mf-role-")]
+    assert layers == ["mf-role-adapted", "mf-role-before", "mf-role-oracle"] * 4
+
+
+def test_at_the_start_all_lines_are_ghosts():
+    curves, ghosts = show(figure(), ("wait", 3000), READS["curves"], READS["ghosts"])
+    assert [len(numbers(path)) for path in curves] == [1] * 6
+    assert [len(numbers(path)) for path in ghosts] == [N_COMMANDS // 3] * 6
 
 
 def test_the_sentence_where_the_loop_diverged(monkeypatch):
     sent = {**traits_of(figure(payload=1.0, seconds=0.5)), "alpha_maml": 1e300}
     monkeypatch.setattr(page, "traits_of", lambda _: sent)
     found = wide(payload=1.0, seconds=0.5)
-    load = "Payload 1.0 kg (as in training), friction 0.40"
+    load = "Payload 1.0 kg, friction 0.40"
     said = f"{load}: the inner loop diverged within 2 inner steps on 0.50 s of motion."
+    said += in_training("data (in training only 1.00 seconds)")
     assert found["said"] == [said]
     assert [len(numbers(path)) for path in found["links"]] == [3, 1, 3]
     assert found["shown"] == ["visible", "hidden", "visible"]
@@ -277,21 +324,24 @@ def test_the_arms_are_set_in_motion_until_the_end():
     frame = Frame(330, MARGIN, (0, 3), (0, 1))
     first, later, end, words, again, back = show(
         figure(n_inner_steps=0),
-        *[("wait", 3000), NOW, ("press", "▶ Move"), ("wait", 95), NOW],
-        *[("wait", 3000), NOW, ("read", "button.mf-primary")],
-        *[("press", "▶ Move"), ("wait", 65), NOW, ("press", "Reset"), ("wait", 200), NOW],
+        *[("wait", 3000), NOW, MOVE, ("wait", 95), NOW],
+        *[("wait", 4000), NOW, ("read", "button.mf-primary")],
+        *[MOVE, ("wait", 65), NOW, ("press", "Reset"), ("wait", 200), NOW],
     )
-    times = [1.1, 1.19, 2.99, 0.06, 1.1]
+    times = [0, 0.09, 2.99, 0.06, 0]
     for path, seconds in zip((first, later, end, again, back), times, strict=True):
         assert numbers(path[0])[0, 0] == pytest.approx(frame.px(seconds), abs=0.051)
     assert words == ["▶ Move"]
 
 
-def test_at_the_end_the_arms_stand_where_they_arrived():
+@pytest.mark.parametrize("still", [False, True])
+def test_at_the_end_the_arms_stand_where_they_arrived(still):
+    """For those who want nothing to move by itself they are there at once."""
     [links] = show(
         figure(n_inner_steps=0),
-        *[("wait", 3000), ("press", "▶ Move"), ("wait", 4000), ("read", ".mf-arm-links", "d")],
+        *[("still", still), ("wait", 3000), MOVE, ("wait", 20 if still else 4000), READS["links"]],
     )
+    links = as_listed(links)
     frame = Frame(330, MARGIN, *[(-1.2, 1.2)] * 2)
     for path, q in zip(links, performance(n_inner_steps=0)[1], strict=True):
         assert_drawn(path, frame.points(*np.vstack([[0, 0], hands(q)[-1]]).T))
@@ -307,11 +357,12 @@ def test_each_start_has_its_own_rate(monkeypatch):
 def test_arms_that_are_not_there_yet_stand_where_they_are():
     paths, links = show(
         figure(n_inner_steps=0),
-        *[("wait", 250), ("read", ".mf-arm-path", "d"), ("read", ".mf-arm-links", "d")],
+        *[("still", True), MOVE, ("wait", 250), ("read", ".mf-arm-path", "d"), READS["links"]],
     )
+    paths, links = as_listed(paths), as_listed(links)
     frame, reached = Frame(330, MARGIN, *[(-1.2, 1.2)] * 2), performance(n_inner_steps=0)[1]
     n = 3 * len(numbers(paths[0]))  # every third command is drawn
-    assert 0 < n < SHOWN_FIRST
+    assert 0 < n < N_COMMANDS
     for path, q in zip(links, reached, strict=True):
         assert_drawn(path, frame.points(*np.vstack([[0, 0], hands(q)[n - 1]]).T))
 
@@ -331,7 +382,7 @@ def test_what_the_looks_mean_and_what_the_sliders_say():
     assert paths == ["mf-curve"] * 3 + ["mf-truth"]
     assert labels == ["inner steps", "payload, kg", "friction", "data, seconds"]
     assert [float(v) for v in steps] == [1, 0.1, 0.05, 0.05]
-    assert values == ["0", "2.6", "0.40", "0.75"]
+    assert values == ["0", "2.6, beyond training", "0.40", "0.75, beyond training"]
     assert heights == [["90"] * 2, ["420"] * 2, ["420"] * 2]  # a square up to 430 pixels
 
 

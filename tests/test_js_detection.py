@@ -186,6 +186,19 @@ def test_a_glyph_is_found_from_half_on():
     first, now = {"overlaps": [0.1, 0.2, 0.3, 0.4]}, {"overlaps": [0.4, 0.5, 0.52, 0.98]}
     cases = [("describe", [1, k, k + 1, first, now]) for k in (0, 1)]
     mean = "Mean over the four new scenes: 0.60, before adapting 0.25."
+    harm = " Adapting made it worse"
+    worse = {"overlaps": [0.1, 0.1, 0.3, 0.4]}, {"overlaps": [0.1, 0.2, 0.29, 0.4]}
+    said = run_node(
+        "detection", [("describe", [1, 1, k, first, now]) for now in worse for k in (1, 2)]
+    )
+    assert [one.partition(harm)[2] for one in said] == [
+        *(
+            " in this scene. Adapting made it worse in the mean.",
+            " in the mean.",
+            "",
+            " in this scene.",
+        )
+    ]
     assert run_node("detection", cases) == [
         "1 example, 0 inner steps. Scene 2: the box overlaps the true one by IoU 0.50 "
         f"(not found), before adapting by 0.20. {mean}",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from node import assert_all_close, flat, relative_error, run_node
-from page import SLIDERS, STATUS, show, traits_of
+from page import SLIDERS, STATUS, in_training, show, traits_of
 from scipy import ndimage
 
 from maml_teach import maml_torch
@@ -19,6 +19,7 @@ from maml_teach.widgets import DrawIt
 SIDE, WIDTH = 28, 340  # pixels of a sheet, and of it on the page
 SETTINGS = {"seed": 9, "n_inner_steps": 2, "alpha": 0.2}  # with eight sets, that is the second
 DRAWINGS = ("traits", "drawings")
+NOTHING = " Until then the sliders change nothing."
 READS = {
     "said": STATUS,
     "titles": ("read", ".mf-field b"),
@@ -85,6 +86,8 @@ def sentence(sheets, truth=None, steps="2 inner steps", **settings):
     before, after = judged(sheets, **settings)
     best = after.argmax()
     known = "" if truth is None else f" It is character {truth + 1}."
+    if settings.get("n_inner_steps", 2) > 1:
+        known += in_training("inner steps (in training up to 1)")
     return (
         f"After {steps} at α = {settings.get('alpha', 0.2):.2f} the network takes the drawing for "
         f"character {best + 1}: {100 * after[best]:.0f} %, against {100 * before[best]:.0f} % "
@@ -234,10 +237,31 @@ def test_an_empty_sheet_is_named_and_nothing_is_judged():
     only_last = example().copy()
     only_last[5] = 25
     two, last = page(drawings=as_text(sheets)), page(drawings=as_text(only_last))
-    assert two["said"] == ["Character 3 is missing: draw one in its field."]
-    assert last["said"] == ["The last field is empty: draw one of the five characters again in it."]
+    assert two["said"] == [f"Character 3 is missing: draw one in its field.{NOTHING}"]
+    missing = "The last field is empty: draw one of the five characters again in it."
+    assert last["said"] == [f"{missing}{NOTHING}"]
     assert set(two["after"]) == {"0%"} and set(two["shares"]) == {""}
     assert not any("mf-likely" in name for name in two["likely"])
+
+
+def test_an_adaptation_that_changes_nothing_or_does_harm_is_named():
+    nothing = " At 0 inner steps nothing is adapted, so that α changes nothing."
+    said = show(figure(n_inner_steps=0), ("wait", 3000), STATUS)[0][0]
+    assert said.endswith(nothing) and nothing not in page()["said"][0]
+    traits, before = traits_of(figure(n_inner_steps=1)), [0.2, 0.3, 0.2, 0.2, 0.1]
+    after = [[0.1, 0.2, 0.3, 0.2, 0.2], [0.1, 0.304, 0.3, 0.2, 0.1], [0.1, 0.5, 0.2, 0.1, 0.1]]
+    views = [{"before": before, "after": one, "pixels": 0, "truth": 1} for one in after]
+    cases = [("describe", [traits, view]) for view in (*views, {**views[0], "truth": None})]
+    harm = " Adapting made it worse: character 2 had 30 % before and has 20 % now."
+    assert [one.partition(" Adapting")[1:] for one in run_node("drawing", cases)] == [
+        tuple(harm.partition(" Adapting")[1:]),
+        *[("", "")] * 3,
+    ]
+
+
+def test_both_sliders_stand_side_by_side():
+    [rows] = show(figure(), ("read", ".mf-controls .mf-row label"))
+    assert rows == ["inner steps", "inner rate α"]
 
 
 def test_an_inner_loop_that_diverged_is_named_and_nothing_is_judged():
@@ -246,7 +270,9 @@ def test_an_inner_loop_that_diverged_is_named_and_nothing_is_judged():
         *[("set", {"alpha": 1e300}), ("wait", 3000), STATUS],
         *[("read", ".mf-bar-text"), ("read", ".mf-likely")],
     )
-    assert said == "The inner loop diverged within 2 inner steps at α = 1e+300: α is too large."
+    beyond = in_training("inner steps (in training up to 1)")
+    lost = "The inner loop diverged within 2 inner steps at α = 1e+300: α is too large."
+    assert said == f"{lost}{beyond}"
     assert set(shares) == {""} and not likely
 
 
@@ -374,7 +400,7 @@ def test_a_judgement_that_goes_on_gives_way_to_the_next():
         *[("set", {"drawings": ""}), ("press", "Clear all"), ("wait", 3000), STATUS],
     )
     assert swapped == [sentence(other)]
-    assert cleared == ["Character 1 is missing: draw one in its field."]
+    assert cleared == [f"Character 1 is missing: draw one in its field.{NOTHING}"]
 
 
 def test_a_stroke_goes_on_while_the_figure_is_drawn_anew():
@@ -395,7 +421,7 @@ def test_nothing_goes_on_once_the_figure_is_left():
 def test_sliders_reach_what_python_allows():
     ends = [("read", "input[type=range]", name) for name in ("min", "max")]
     lows, highs, labels, scale, values = show(figure(), *ends, *SLIDERS)
-    assert labels == ["inner steps", "inner rate α"] and values == ["2", "0.20"]
+    assert labels == ["inner steps", "inner rate α"] and values == [*("2, beyond training", "0.20")]
     assert [float(v) for v in scale] == [1, 0.02]
     steps, alpha = DrawIt.n_inner_steps, DrawIt.alpha
     for found, end in ((lows, "min"), (highs, "max")):

@@ -15,8 +15,10 @@ from page import (
     SLIDERS,
     STATUS,
     Frame,
+    as_listed,
     assert_drawn,
     heights,
+    in_training,
     numbers,
     show,
     traits_of,
@@ -32,7 +34,9 @@ from maml_teach.widgets import DriveIt
 
 NET = {"sizes": list(MODEL.sizes), "activation": "tanh"}
 SETTINGS = {"grip": 0.3, "wind": -700.0, "pull": 0.8, "seconds": 0.5, "n_inner_steps": 2, "seed": 5}
-ROAD_STEPS, SHOWN_FIRST, WARM_UP = 200, 130, driving.Drives().warm_up
+ROAD_STEPS, WARM_UP = 200, driving.Drives().warm_up
+MOMENT = 65  # steps that the film has come on in what is read
+DRIVE = ("press", "▶ Drive")
 SHARPEST = round(0.55 * 0.3 * 9.81 / 17**2, 4)  # 55 % of a grip of 0.3 at 17 m/s
 WIDE = 600
 HEIGHTS = heights(100, 450, 2000)
@@ -42,11 +46,16 @@ READS = {
     "notes": ("read", ".mf-panel .mf-mse"),
     "words": ("read", ".mf-axes text"),
     "curves": ("read", ".mf-panel .mf-curve", "d"),
+    "ghosts": ("read", ".mf-panel .mf-to-come", "d"),
+    "looks": ("read", ".mf-panel g", "class"),
     "road": ("read", ".mf-road", "d"),
     "truth": ("read", ".mf-panel .mf-truth", "d"),
-    "cars": ("read", ".mf-car", "transform"),
-    "shown": ("read", ".mf-car", "visibility"),
+    "cars": ("read", ".mf-panel .mf-car", "transform"),
+    "shown": ("read", ".mf-panel .mf-car", "visibility"),
 }
+
+
+BEYOND = in_training("data (in training only 1.00 seconds)")
 
 
 def start(name="maml"):
@@ -107,9 +116,11 @@ def figure(**change):
 
 @cache
 def wide(**change):
-    """What a wide page shows once a figure is done with its work."""
-    answers = show(figure(**change), ("width", WIDE), ("wait", 9000), *READS.values())
-    return dict(zip(READS, answers, strict=True))
+    """What a wide page shows of a film under way, once a figure is done with its work."""
+    film = [("width", WIDE), ("wait", 9000), DRIVE, ("wait", 50 * MOMENT + 10)]
+    found = dict(zip(READS, show(figure(**change), *film, *READS.values()), strict=True))
+    movers = ("curves", "ghosts", "cars", "shown")
+    return {**found, **{name: as_listed(found[name]) for name in movers}}
 
 
 def test_a_seed_gives_a_test_drive_and_a_road():
@@ -208,7 +219,7 @@ def test_the_axis_of_offsets_holds_the_largest():
 def on_the_road(offsets):
     """Where a track lies on the drawing, offsets twenty times as large, and the road's frame."""
     x, y, heading = seen_from_above(drives()[0])
-    frame = Frame(216, (6, 8, 34, 12), (0, 172), (y.min() - 8, y.max() + 8), width=WIDE)
+    frame = Frame(216, (6, 8, 34, 12), (-15, 184), (y.min() - 8, y.max() + 8), width=WIDE)
     return frame.points(x - 20 * offsets * np.sin(heading), y + 20 * offsets * np.cos(heading))
 
 
@@ -218,13 +229,38 @@ def test_the_road_and_three_tracks_are_drawn():
     edges = on_the_road(0.25), on_the_road(-0.25)[::-1]
     assert_drawn(found["road"][0], np.vstack(edges))
     assert_drawn(found["truth"][0], on_the_road(0))
-    for path, one, place in zip(found["curves"], offsets, found["cars"], strict=False):
+    for n, one in enumerate(offsets):
         track = on_the_road(one)
-        assert_drawn(path, track)
-        dx, dy = track[SHOWN_FIRST] - track[SHOWN_FIRST - 1]
-        wanted = [*track[SHOWN_FIRST], np.degrees(np.arctan2(dy, dx))]
-        assert [float(v) for v in NUMBER.findall(place)] == pytest.approx(wanted, abs=1e-6)
+        assert_drawn(found["curves"][n], track[: MOMENT + 1])
+        assert_drawn(found["ghosts"][n], track[MOMENT:])
+        assert placed(found["cars"][n]) == pytest.approx(standing(track, MOMENT), abs=1e-6)
     assert found["shown"] == ["visible"] * 3
+
+
+def placed(transform):
+    return [float(v) for v in NUMBER.findall(transform)]
+
+
+def standing(track, at):
+    """A car's place and heading, along its track."""
+    dx, dy = np.diff(track, axis=0)[max(at, 1) - 1]
+    return [*track[at], np.degrees(np.arctan2(dy, dx))]
+
+
+def test_the_adapted_car_and_its_line_lie_below_the_others():
+    """They are wider and solid, so that all can be seen where all are in one place."""
+    layers = [look for look in wide()["looks"] if look and look.startswith("mf-role-")]
+    assert layers == ["mf-role-adapted", "mf-role-before", "mf-role-oracle"] * 3
+
+
+def test_at_the_start_all_cars_are_there_and_all_lines_are_ghosts():
+    curves, ghosts, cars = show(
+        figure(), ("width", WIDE), ("wait", 9000), *[READS[k] for k in ("curves", "ghosts", "cars")]
+    )
+    for n, track in enumerate(map(on_the_road, drives()[1])):
+        assert_drawn(as_listed(curves)[n], track[:1])
+        assert_drawn(as_listed(ghosts)[n], track)
+        assert placed(as_listed(cars)[n]) == pytest.approx(standing(track, 0), abs=1e-6)
 
 
 def test_distances_from_the_middle_are_drawn_over_time():
@@ -232,9 +268,11 @@ def test_distances_from_the_middle_are_drawn_over_time():
     found, most = wide(), 100 * np.abs(offsets).max()
     top = next(limit for limit in (10, 20, 50, 100, 200, 500, 1000) if most <= limit)
     frame = Frame(192, (8, 8, 34, 44), (0, 10), (-top, top), width=WIDE)
-    for path, one in zip(found["curves"][3:], offsets, strict=True):
-        assert_drawn(path, frame.points(DT * np.arange(ROAD_STEPS), 100 * one))
-    assert_drawn(found["now"][0], frame.points([6.5, 6.5], [-top, top]))
+    for n, one in enumerate(offsets, start=3):
+        points = frame.points(DT * np.arange(ROAD_STEPS), 100 * one)
+        assert_drawn(found["curves"][n], points[: MOMENT + 1])
+        assert_drawn(found["ghosts"][n], points[MOMENT:])
+    assert_drawn(found["now"][0], frame.points([DT * MOMENT] * 2, [-top, top]))
     ticks = [f"{v:g}".replace("-", "−") for v in np.linspace(-top, top, 5)]
     metres, seconds = ["0", "40", "80", "120", "160"], ["0", "2", "4", "6", "8", "10"]
     assert found["words"] == [*metres, "metres", *seconds, *ticks, "seconds", "cm from middle"]
@@ -254,10 +292,31 @@ def test_the_sentence_says_how_far_off_each_car_is(name):
     alpha = {"maml": 0.1, "joint": 0.05}[name]
     frozen, adapted, truth = (cm(one) for one in drives(name, alpha)[1])
     assert wide(start=name)["said"] == [
-        "Grip 0.30, crosswind −700 N, pull 0.8°. Off the middle, root mean square: "
+        "Grip 0.30, crosswind −700 N, pull 0.8°. "
+        "Off the middle over the whole drive but its first second, root mean square: "
         f"{frozen} as trained, {adapted} after 2 inner steps on 0.50 s of driving, "
-        f"{truth} with the true physics."
+        f"{truth} with the true physics.{BEYOND}"
     ]
+
+
+def said_of(**change):
+    return show(figure(**change), ("wait", 9000), STATUS)[0][0]
+
+
+def test_an_adaptation_that_changes_nothing_or_does_harm_is_named():
+    nothing = " At 0 inner steps nothing is adapted: both networks drive the same."
+    harm = " Adapting made it worse."
+    alike = ("read", ".maml-figure", "data-alike")
+    marks = show(figure(), *[alike, ("set", {"n_inner_steps": 0}), ("wait", 20), alike])
+    assert marks == [["false"], ["true"]]  # the style sheet makes room for both lines
+    assert nothing in said_of(n_inner_steps=0) and nothing not in wide()["said"][0]
+    drive = {"offsets": [0.01] * 30}
+    errors = [(0.02, True), (0.0101, False), (0.005, False)]
+    view = lambda end: {"finite": True, "drives": [drive, {"offsets": [end] * 30}, drive]}  # noqa: E731
+    cases = [("describe", [traits_of(figure(seconds=1.0)), view(end)]) for end, _ in errors]
+    said = run_node("driving", cases)
+    assert [one.endswith(harm) for one in said] == [bad for _, bad in errors]
+    assert harm not in wide()["said"][0]
 
 
 def test_centimetres_have_one_digit_after_the_point_below_ten():
@@ -272,7 +331,7 @@ def test_the_sentence_where_the_loop_diverged(monkeypatch):
     found = wide(seconds=0.25)
     assert found["said"] == [
         "Grip 0.30, crosswind −700 N, pull 0.8°: "
-        "the inner loop diverged within 2 inner steps on 0.25 s of driving."
+        f"the inner loop diverged within 2 inner steps on 0.25 s of driving.{BEYOND}"
     ]
     assert found["shown"] == ["visible", "hidden", "visible"] and found["curves"][1] == ""
 
@@ -281,26 +340,30 @@ def test_the_cars_are_sent_off_until_the_end():
     frame = Frame(160, (8, 8, 34, 44), (0, 10), (0, 1))
     first, later, end, words, again, back = show(
         figure(n_inner_steps=0),
-        *[("wait", 9000), NOW, ("press", "▶ Drive"), ("wait", 120), NOW],
-        *[("wait", 9000), NOW, ("read", "button.mf-primary")],
-        *[("press", "▶ Drive"), ("wait", 60), NOW],
-        *[("press", "Reset"), ("wait", 200), NOW],
+        *[("wait", 9000), NOW, DRIVE, ("wait", 120), NOW],
+        *[("wait", 11_000), NOW, ("read", "button.mf-primary")],
+        *[DRIVE, ("wait", 60), NOW, ("press", "Reset"), ("wait", 200), NOW],
     )
-    times = [6.5, 6.6, 9.95, 0.05, 6.5]
+    times = [0, 0.1, 9.95, 0.05, 0]
     for path, seconds in zip((first, later, end, again, back), times, strict=True):
         assert numbers(path[0])[0, 0] == pytest.approx(frame.px(seconds), abs=0.051)
     assert words == ["▶ Drive"]
 
 
-def test_at_the_end_the_cars_stand_where_they_arrived():
-    [cars] = show(
+@pytest.mark.parametrize("still", [False, True])
+def test_at_the_end_the_cars_stand_where_they_arrived(still):
+    """For those who want nothing to move by itself they are there at once."""
+    wait = ("wait", 20 if still else 11_000)
+    cars, curves, ghosts = show(
         figure(),
-        *[("width", WIDE), ("wait", 9000), ("press", "▶ Drive"), ("wait", 9000)],
-        ("read", ".mf-car", "transform"),
+        *[("still", still), ("width", WIDE), ("wait", 9000), DRIVE, wait],
+        *[READS[name] for name in ("cars", "curves", "ghosts")],
     )
-    for place, one in zip(cars, drives()[1], strict=True):
-        found = [float(v) for v in NUMBER.findall(place)]
-        assert found[:2] == pytest.approx(on_the_road(one)[-1], abs=1e-6)
+    for n, one in enumerate(drives()[1]):
+        track = on_the_road(one)
+        assert placed(as_listed(cars)[n])[:2] == pytest.approx(track[-1], abs=1e-6)
+        assert_drawn(as_listed(curves)[n], track)
+        assert_drawn(as_listed(ghosts)[n], track[-1:])
 
 
 def test_nothing_goes_on_once_the_figure_is_left():
@@ -314,13 +377,12 @@ def test_what_the_looks_mean_and_what_the_sliders_say():
     )
     drivers = ["network as it was trained", "network adapted to the data"]
     assert words == [*drivers, "controller that knows the car"]
-    assert (
-        looks == ["mf-role-before", "mf-role-adapted", "mf-role-oracle"]
-        and paths == ["mf-curve"] * 3
-    )
+    assert looks == ["mf-role-before", "mf-role-adapted", "mf-role-oracle"]
+    car = ["mf-curve", "mf-car-body", "mf-car-windows"]
+    assert paths == [*car[:2], *car, *car]  # an outline has no windows
     assert labels == ["inner steps", "grip", "crosswind, N", "pull, degrees", "data, seconds"]
     assert [float(v) for v in steps] == [1, 0.05, 100, 0.1, 0.05]
-    assert values == ["0", "0.30", "−700", "0.8", "0.50"]
+    assert values == ["0", "0.30", "−700", "0.8", "0.50, beyond training"]
     assert heights == [["170", "160"], ["170", "160"], ["260", "230"]]
 
 

@@ -1,10 +1,12 @@
 """Which language?: the texts of the page, what it adapts to, shows and says, against NumPy."""
 
+import re
 from functools import cache
 
 import numpy as np
+import pytest
 from node import assert_all_close, flat, run_node
-from page import SLIDERS, STATUS, show, traits_of
+from page import SLIDERS, STATUS, in_training, show, traits_of
 
 from maml_teach import maml
 from maml_teach.applications import language
@@ -178,10 +180,13 @@ def test_rows_show_the_samples_and_how_likely_each_language_is():
 def sentence(asked, truth="", steps="3 inner steps", samples="2 samples", **settings):
     before, after, centroid = judgement(asked, **settings)
     titles, best = [one["title"] for one in languages()], after.argmax()
+    beyond = [] if steps == "1 inner step" else ["inner steps (in training up to 2)"]
+    beyond += [] if samples == "1 sample" else ["samples each (in training only 1)"]
     return (
         f"After {steps} on {samples} of each language the network says {titles[best]}: "
         f"{100 * after[best]:.0f} %, against {100 * before[best]:.0f} % before. "
         f"The nearest mean of n-grams says {titles[centroid]}.{truth}"
+        f"{in_training(', '.join(beyond)) if beyond else ''}"
     )
 
 
@@ -193,6 +198,59 @@ def test_the_sentence_says_what_is_likely_and_what_is_true():
     found = page(typed="dobra kniha", **once)
     assert found["said"] == [sentence("dobra kniha", "", "1 inner step", "1 sample", **once)]
     assert found["asked"] == ["dobra kniha"] and found["asked invalid"] == ["false"]
+
+
+CHIPS = ("read", "button.mf-try")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_chips_do_what_they_say(seed):
+    """At the first settings, as the page computes: right, or wrong where they say so."""
+    fresh = WhichLanguageIsThis.from_package(seed=seed)
+    names, texts = show(fresh, CHIPS, ("read", "button.mf-try", "title"))
+    rights = [name for name in names if name != "one it gets wrong"]
+    assert len(rights) >= 3 and len(set(names)) == len(names) <= len(rights) + 1
+    assert seed > 0 or "one it gets wrong" in names
+    for k, (name, text) in enumerate(zip(names, texts, strict=True)):
+        [typed], [said] = show(
+            *(fresh, ("event", "button.mf-try", k, "click"), ("wait", 3000)),
+            *(("read", ".mf-asked-text input", "value"), STATUS),
+        )
+        [answer], [truth] = (re.findall(f"{words} ([^:.]+)[:.]", said) for words in SAYS)
+        assert typed == text and (answer == truth == name if name in rights else answer != truth)
+
+
+SAYS = ("the network says", "It is")
+
+
+def test_chips_are_those_of_the_languages_that_are_shown():
+    first, other, back = show(
+        WhichLanguageIsThis.from_package(),
+        *(CHIPS, ("press", "Other languages"), CHIPS, ("press", "Reset"), CHIPS),
+    )
+    assert first == back != other and "Finnish" in first and "Swedish" in other
+
+
+def test_where_the_inner_loop_diverges_there_are_no_chips():
+    found = WhichLanguageIsThis.from_package(alpha=10.0, n_inner_steps=10).chips
+    assert all(len(one) < 6 for one in found)
+
+
+def test_an_adaptation_that_does_harm_is_named():
+    before, ends = (
+        [0.3, 0.2, 0.2, 0.2, 0.1],
+        [[0.1, 0.2, 0.3, 0.3, 0.1], [0.304, 0.2, 0.2, 0.2, 0.1]],
+    )
+    views = [{"before": before, "after": one, "centroid": 0} for one in ends]
+    example = ORDER.index(0)
+    traits = traits_of(figure(n_shots=1, n_inner_steps=1, example=example))
+    own = traits_of(figure(n_shots=1, n_inner_steps=1, typed="dobra kniha"))
+    given = [[traits, views[0]], [traits, views[1]], [own, views[0]]]
+    said = run_node("language", [("describe", one) for one in given])
+    title = languages()[0]["title"]
+    harm = f" Adapting made it worse: {title} had 30 % before and has 10 % now."
+    assert said[0].endswith(f" It is {title}.{harm}")
+    assert not any("worse" in one for one in said[1:])
 
 
 def test_a_text_that_cannot_be_read_is_named_and_nothing_is_judged():
@@ -256,7 +314,8 @@ def test_nothing_goes_on_once_the_figure_is_left():
 def test_sliders_reach_what_python_allows():
     ends = [("read", "input[type=range]", name) for name in ("min", "max")]
     lows, highs, labels, steps, values = show(figure(), *ends, *SLIDERS)
-    assert labels == ["inner steps", "samples each"] and values == ["3", "2"]
+    assert labels == ["inner steps", "samples each"]
+    assert values == ["3, beyond training", "2, beyond training"]
     assert [float(v) for v in steps] == [1, 1]
     limits = [WhichLanguageIsThis.n_inner_steps, WhichLanguageIsThis.n_shots]
     assert [float(v) for v in lows] == [kind.min for kind in limits]

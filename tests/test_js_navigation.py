@@ -7,7 +7,18 @@ import numpy as np
 import page
 import pytest
 from node import as_sent, flat, mulberry32, relative_error, run_node
-from page import LEGEND, SLIDERS, STATUS, Frame, assert_drawn, heights, numbers, show, traits_of
+from page import (
+    LEGEND,
+    SLIDERS,
+    STATUS,
+    Frame,
+    assert_drawn,
+    heights,
+    in_training,
+    numbers,
+    show,
+    traits_of,
+)
 
 from maml_teach.applications import navigation
 from maml_teach.applications.navigation import HORIZON, MODEL, REACH, Goals
@@ -23,6 +34,9 @@ PLANE = Frame(446, (8, 8, 24, 38), (-HALF, HALF), (-0.95, 0.95), width=WIDE)
 GOAL_TRAIT = ("traits", "goal")
 HEIGHTS = heights(100, 450, 2000)
 BEFORE, AFTER = "mf-role-before", "mf-role-adapted"
+
+
+BEYOND = in_training("inner steps (in training up to 1), walks per step (in training only 20)")
 
 
 def start(name="maml"):
@@ -176,13 +190,13 @@ def test_the_sentence_gives_all_returns(name, later):
     assert wide(start=name, later=later)["said"] == [
         "Goal at 0.60, −0.40, outside the square of the training: mean return of 6 walks "
         f"{texts[0]} before adapting, {', '.join(texts[1:])} after updates 1 to 3 "
-        f"(α = 0.150{slower}); straight to the goal {best}."
+        f"(α = 0.150{slower}); straight to the goal {best}.{BEYOND}"
     ]
 
 
 def settings(**change):
     usual = {"goal": [0.5, -0.5], "alpha": 0.1, "later": 0.2, "nWalks": 1, "nUpdates": 1}
-    return {**usual, **change}
+    return {**usual, "ends": [-0.5, 0.5], "beyond": "", **change}
 
 
 STRAIGHT = f"straight to the goal −{0.5 * 2**0.5 * 2:.1f}."  # 0.4 + 0.3 + 0.2 + 0.1 along each
@@ -205,6 +219,25 @@ def test_the_sentence_follows_its_settings():
         "2 walks −7.0 before adapting, −6.0 after 1 update (α = 0.100)",
     ]
     assert said == [f"{first}{words}; {STRAIGHT}" for words in after]
+
+
+def test_an_adaptation_that_does_harm_is_named():
+    """By the return after the last update."""
+    ends = [([-7.1], True), ([-7.04], False), ([-9, -6], False), ([-6, -8], True)]
+    rounds = [[{"rewards": [[value]]} for value in (-7, *after)] for after, _ in ends]
+    said = run_node(
+        "navigation",
+        [("describe", [settings(nUpdates=len(one) - 1), one]) for one in rounds],
+    )
+    assert [one.endswith(" Adapting made it worse.") for one in said] == [bad for _, bad in ends]
+
+
+def test_no_square_is_drawn_where_training_is_not_known():
+    [square], words, said = show(
+        figure(trained={}), ("wait", 9000), READS["square"], LEGEND[0], STATUS
+    )
+    assert square is None and "square of the training goals" not in words
+    assert "training" not in said[0]
 
 
 def test_the_sentence_where_a_policy_is_no_longer_finite():
@@ -263,7 +296,8 @@ def test_what_the_looks_mean_and_what_the_sliders_say():
     assert looks == [BEFORE, f"{AFTER} mf-between", AFTER, ""]
     assert paths == ["mf-curve"] * 3 + ["mf-limit"]
     assert labels == ["inner steps", "rate α", "walks per step"]
-    assert [float(v) for v in steps] == [1, 0.02, 1] and values == ["0", "0.150", "1"]
+    assert [float(v) for v in steps] == [1, 0.02, 1]
+    assert values == ["0", "0.150", "1, beyond training"]
     assert heights == [["86"] * 2, ["436"] * 2, ["446"] * 2]
 
 

@@ -1,13 +1,18 @@
 """What the figures share, beyond the networks of test_javascript.py: numbers, words, time."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+import traitlets
 from node import as_sent, assert_all_close, flat, relative_error, run_node
-from page import Frame, assert_drawn, show
+from page import STATUS, Frame, assert_drawn, show
 from scipy.special import softmax
 
+from maml_teach import widgets
 from maml_teach.widgets import FamilyMap, MetaLandscape, Playground, Training, TwoLoops
+from maml_teach.widgets.base import Figure
 
 MINUS = "\u2212"
 
@@ -154,23 +159,130 @@ def test_sliders_stand_for_values_and_back():
     assert_all_close("shared", cases, [3.0, 0.05, -2, 0.01])
 
 
+REEL = {"start": "Play", "last": 5, "stride": 2, "milliseconds": 40}
+
+
 def test_a_film_runs_to_its_last_picture_and_then_from_the_first():
-    reel = {"start": "Play", "first": 3, "last": 8, "stride": 2, "milliseconds": 40}
     acts = ["toggle", "tick", "toggle", "toggle", "tick", "tick", "toggle", "tick", "rewind"]
     pause = "❚❚ Pause"
-    assert run_node("shared", [("filmed", [reel, acts])]) == [
+    assert run_node("shared", [("filmed", [REEL, acts, False])]) == [
         [
-            [3, pause, 40, 0],
-            [5, pause, 40, 1],
-            [5, "Play", None, 1],
-            [5, pause, 40, 1],
-            [7, pause, 40, 2],
-            [8, "Play", None, 3],
+            [0, pause, 40, 0],
+            [2, pause, 40, 1],
+            [2, "Play", None, 1],
+            [2, pause, 40, 1],
+            [4, pause, 40, 2],
+            [5, "Play", None, 3],
             [0, pause, 40, 3],
             [2, pause, 40, 4],
-            [3, "Play", None, 4],
+            [0, "Play", None, 4],
         ]
     ]
+
+
+def test_a_film_that_is_not_to_move_shows_its_end_and_its_start():
+    acts, back = ["toggle", "toggle", "toggle", "rewind"], "↺ Back to the start"
+    pictures = [[5, back, None, 1], [0, "Play", None, 2], [5, back, None, 3], [0, "Play", None, 3]]
+    assert run_node("shared", [("filmed", [REEL, acts, True])]) == [pictures]
+
+
+SLIDE = {"trait": "load", "label": "load, kg", "min": 0.5, "max": 4, "step": 0.5, "digits": 1}
+
+
+@pytest.mark.parametrize(
+    ("trained", "words", "beyond"),
+    [
+        ([0, 2], "up to 2.0 kg", [2.5, 4]),
+        ([0.5, 2], "up to 2.0 kg", [2.5, 4]),
+        ([1.5, 4], "from 1.5 kg", [0.5, 1]),
+        ([1, 2.5], "1.0 to 2.5 kg", [0.5, 3, 4]),
+        ([1, 1], "only 1.0 kg", [0.5, 1.5]),
+        ([0, 5], "up to 5.0 kg", []),
+        (None, None, []),
+    ],
+)
+def test_what_training_saw_is_told_apart_from_what_is_beyond(trained, words, beyond):
+    values = [0.5, 1, 1 + 1e-12, 1.5, 2, 2.5, 3, 4]
+    known = {} if trained is None else {"load": trained}
+    [[ranged]] = run_node("shared", [("withTraining", [[SLIDE], {"trained": known}])])
+    assert ranged == {**SLIDE, **({} if trained is None else {"trained": trained})}
+    found = run_node("shared", [("isBeyond", [value, ranged]) for value in values])
+    seen = [value for value, far in zip(values, found, strict=True) if far]
+    assert set(beyond) <= set(seen) and not any(
+        low <= v <= high for v in seen for low, high in [trained]
+    )
+    states = [{"load": value, "trained": known} for value in values]
+    said = run_node("shared", [("beyondTraining", [state, [SLIDE]]) for state in states])
+    assert said == [
+        f" Beyond training: load (in training {words})." if far else "" for far in found
+    ]
+
+
+def test_harm_is_named_as_far_as_the_digits_tell():
+    cases = [(1, 1.04, 1), (1, 1.06, 1), (2, 1, 1), (-0.5, -0.4, 2, " here"), (1, 1, 0)]
+    worse = " Adapting made it worse"
+    assert run_node("shared", [("harmed", list(one)) for one in cases]) == [
+        *("", f"{worse}.", "", f"{worse} here.", "")
+    ]
+
+
+# Those that say what their start was trained on; a figure with the trait is found by itself.
+TRAINED = [
+    cls
+    for cls in vars(widgets).values()
+    if isinstance(cls, type) and issubclass(cls, Figure) and cls.class_traits().get("trained")
+]
+
+
+def settings_of(cls):
+    """Of each slider the setting, its ends, and what training saw of it."""
+    made, kinds = cls.from_package(), cls.class_traits()
+    names = [
+        name for name in made.trained if isinstance(kinds[name], traitlets.Int | traitlets.Float)
+    ]
+    return made, {name: (kinds[name].min, kinds[name].max, *made.trained[name]) for name in names}
+
+
+@pytest.mark.parametrize("cls", TRAINED, ids=lambda cls: cls.__name__)
+def test_sliders_are_marked_where_training_ends_and_say_so(cls):
+    """Drawn below the track, said to listeners and in the read-out; for every value at the ends."""
+    made, settings = settings_of(cls)
+    marked = {k: v for k, v in settings.items() if v[0] < v[2] or v[1] > v[3]}
+    bars = [("read", "input[type=range]", name) for name in ("id", "aria-describedby")]
+    reads = [("read", ".mf-trained-words", name) for name in ("id", "text")]
+    ids, described, words, _, styles = show(made, *bars, *reads, ("read", ".mf-trained", "style"))
+    names = [name.removeprefix("mf-").rpartition("-")[0] for name in ids]
+    told = {name: at for name, at in zip(names, described, strict=True) if at}
+    assert set(told) == set(marked) != set() and sorted(told.values()) == sorted(words)
+    for place, style in zip(words, styles, strict=True):
+        least, most, low, high = marked[next(name for name, at in told.items() if at == place)]
+        ends = np.clip([(v - least) / (most - least) for v in (low, high)], 0, 1)
+        assert [float(v) for v in re.findall(r"[\d.]+", style)] == pytest.approx(ends, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "end"),
+    [(cls, name, end) for cls in TRAINED for name, ends in settings_of(cls)[1].items()
+     for end in range(2) if not ends[2] <= ends[end] <= ends[3]],
+)  # fmt: skip
+def test_a_value_beyond_training_is_said_at_its_slider_and_in_the_read_out(cls, name, end):
+    _, settings = settings_of(cls)
+    at = ("read", ".mf-trained-words")
+    far = cls.from_package(**{name: settings[name][end]})
+    before, ids, said, words, status = show(
+        *(far, ("read", ".mf-beyond label"), ("read", "input[type=range]", "id")),
+        *(("read", "input[type=range]", "aria-valuetext"), at, ("wait", 20_000), STATUS),
+    )
+    spoken = {
+        one.removeprefix("mf-").rpartition("-")[0]: text
+        for one, text in zip(ids, said, strict=True)
+    }
+    assert spoken[name].endswith(", beyond training")
+    assert sum(text.endswith("beyond training") for text in said) == len(before)
+    assert sum(text.startswith("beyond training (") for text in words) == len(before)
+    _, _, tail = status[0].partition(" Beyond training: ")
+    assert tail.count("(in training") == len(before) and len(before) >= 1
+    assert all(label.split(", ")[0] in tail for label in before)
 
 
 def plumb(theta):

@@ -54,6 +54,54 @@ def test_two_starts_are_sent_each_under_its_name(name):
             cls(*wrong)
 
 
+RUN = {"n_shots": 30, "n_inner_steps": 7}
+SEEN = {
+    "driving": {
+        "grip": driving.RANGES["grip"],
+        "wind": driving.RANGES["wind"],
+        "pull": tuple(np.degrees(driving.RANGES["bias"])),
+        "seconds": (1.5, 1.5),
+        "n_inner_steps": (0, 7),
+    },
+    "arm": {
+        "payload": arm.RANGES["payload"],
+        "friction": (0, 1),
+        "seconds": (1.5, 1.5),
+        "n_inner_steps": (0, 7),
+    },
+    "navigation": {"goal": (-0.5, 0.5), "n_walks": (30, 30), "n_inner_steps": (0, 7)},
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_what_training_saw_is_read_from_its_settings_and_its_tasks(name, monkeypatch):
+    """From the settings of the run in the file, and the ranges that its tasks are drawn from."""
+    cls, network, keys = TWO[name]
+    config = json.dumps(RUN if name == "driving" else {name: RUN})
+    stored = {key: numbers(network.n_params) for key in keys} | {"config": config}
+    monkeypatch.setattr(base, "load", lambda _: stored)
+    found, wanted = cls.from_package().trained, SEEN[name]
+    assert found.keys() == wanted.keys()
+    assert all(found[key] == pytest.approx(wanted[key]) for key in wanted)
+    assert cls.from_package(trained={}).trained == {}
+    n = numbers(network.n_params)
+    assert cls(n, n).trained == {}  # nobody says what a start of one's own was trained on
+
+
+def test_what_the_other_trainings_saw_is_sent_too():
+    reader, finder = (json.loads(str(data.load(k)["config"])) for k in ("language", "detection"))
+    steps = lambda config: (0, config["n_inner_steps"])  # noqa: E731
+    assert widgets.WhichLanguageIsThis.from_package().trained == {
+        "n_inner_steps": steps(reader),
+        "n_shots": (reader["n_shots"],) * 2,
+    }
+    assert widgets.FindIt.from_package().trained == {
+        "n_inner_steps": steps(finder),
+        "n_shots": (1, finder["most_shots"]),
+    }
+    assert widgets.DrawIt.from_package().trained == {"n_inner_steps": (0, 1)}
+
+
 def test_a_detector_gets_its_scenes_and_boxes_as_they_are_ordered():
     rng = np.random.default_rng(0)
     scenes = rng.integers(0, 64, (2, 9, 48, 48)) / 63

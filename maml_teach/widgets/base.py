@@ -1,5 +1,6 @@
 """What the figures share in Python: how bad settings are refused, and starts to choose from."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -36,6 +37,15 @@ def settable() -> dict[str, bool]:
     return {"sync": True, "settable": True}
 
 
+def seen_in_training() -> traitlets.Dict:
+    """The trait with what training saw of each setting, ``{name: (lowest, highest)}``.
+
+    The page marks it on the sliders; a setting that is not in it gets no mark.
+    """
+    ends = traitlets.Tuple(traitlets.Float(), traitlets.Float())
+    return traitlets.Dict(value_trait=ends).tag(**settable())
+
+
 def checked_start(name: str, theta: ArrayLike, n_params: int) -> NDArray:
     """A start as an array.
 
@@ -67,12 +77,14 @@ class TwoStarts(Figure):
     """A figure with two starts to choose from: MAML's, and one trained on all tasks at once.
 
     A subclass says which ``network`` the starts are for, and where the package keeps them:
-    ``kept`` is the name of the file in ``maml_teach/data`` and the names of the two in it.
+    ``kept`` is the name of the file in ``maml_teach/data`` and the names of the two in it. Its
+    ``_trained_on`` reads from the settings of that file what the training saw.
 
     Args:
         maml: MAML start, ``(n_params,)`` of ``network``.
         joint: Start trained on all tasks at once, ``(n_params,)``.
-        **settings: First values of the traits that the subclass lists.
+        **settings: First values of the traits that the subclass lists, and ``trained``: what the
+            starts were trained on, ``{setting: (lowest, highest)}``.
 
     Raises:
         ValueError: If a start has the wrong shape or is not finite, or a setting is unknown or
@@ -86,6 +98,7 @@ class TwoStarts(Figure):
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     maml = traitlets.Bytes(b"").tag(sync=True)
     joint = traitlets.Bytes(b"").tag(sync=True)
+    trained = seen_in_training()
 
     def __init__(self, maml: ArrayLike, joint: ArrayLike, **settings: Any):
         starts = [
@@ -101,4 +114,10 @@ class TwoStarts(Figure):
         """The figure with the networks that the package brings along."""
         name, *keys = cls.kept
         saved = load(name)
-        return cls(*(saved[key] for key in keys), **settings)
+        trained = cls._trained_on(json.loads(str(saved["config"])))
+        return cls(*(saved[key] for key in keys), **{"trained": trained, **settings})
+
+    @staticmethod
+    def _trained_on(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+        """What a training with these settings saw: ``{setting: (lowest, highest)}``."""
+        raise NotImplementedError

@@ -2,6 +2,8 @@
 
 from operator import ne
 
+import pytest
+
 DRAW, DRIVE = "book/images.html", "book/driving.html"
 # A canvas that is read often warns, so a copy is read.
 INK = """(canvas) => {
@@ -81,12 +83,17 @@ def test_a_finger_draws(visit):
 
 
 def car_places(figure):
-    return [car.get_attribute("transform") for car in figure.locator(".mf-car").all()]
+    return [car.get_attribute("transform") for car in cars(figure)]
+
+
+def cars(figure):
+    return figure.locator(".mf-panel .mf-car").all()
 
 
 def test_the_cars_drive_and_stop(visit):
     seen = visit("file")
     figure = seen.open(DRIVE).locator(".mf-driving")
+    seen.page.emulate_media(reduced_motion="no-preference")
     figure.get_by_role("status").get_by_text("with the true physics").wait_for()
     parked = car_places(figure)
     figure.get_by_role("button", name="▶ Drive").click()
@@ -96,7 +103,78 @@ def test_the_cars_drive_and_stop(visit):
     seen.frames(30)
     assert car_places(figure) == under_way
     figure.get_by_role("button", name="Reset").click()
-    for car, place in zip(figure.locator(".mf-car").all(), parked, strict=True):
+    for car, place in zip(cars(figure), parked, strict=True):
         seen.attribute(car, "transform", place)  # the drive is made anew, in slices
     assert car_places(figure) == parked
     assert seen.troubles == []
+
+
+def test_without_motion_the_button_shows_the_end(visit):
+    seen = visit("file")
+    figure = seen.open(DRIVE).locator(".mf-driving")
+    figure.get_by_role("status").get_by_text("with the true physics").wait_for()
+    parked = car_places(figure)
+    figure.get_by_role("button", name="▶ Drive").click()
+    figure.get_by_role("button", name="Back to the start").wait_for()
+    assert all(map(ne, car_places(figure), parked))
+    figure.get_by_role("button", name="Back to the start").click()
+    assert seen.until(lambda: car_places(figure) == parked)
+    figure.get_by_role("button", name="▶ Drive").wait_for()
+
+
+# Size of each car, and how far it reaches out of the plot that it drives in.
+CARS = """(panel) => {
+  const plot = panel.querySelector('clipPath rect').getBBox();
+  const frame = panel.getBoundingClientRect();
+  const [left, right] = [frame.left + plot.x, frame.left + plot.x + plot.width];
+  return [...panel.querySelectorAll('.mf-car')].map((car) => {
+    const box = car.getBoundingClientRect();
+    return [box.width, Math.max(left - box.left, box.right - right)];
+  });
+}"""
+
+
+@pytest.mark.parametrize(("width", "least"), [(1280, 34), (360, 24)])
+def test_the_cars_are_seen_whole_at_the_start_and_at_the_end(visit, width, least):
+    seen = visit("file", width=width)
+    figure = seen.open(DRIVE).locator(".mf-driving")
+    figure.get_by_role("status").get_by_text("with the true physics").wait_for()
+    for name in ("▶ Drive", "Back to the start"):
+        found = figure.locator(".mf-panel svg").first.evaluate(CARS)
+        sizes = [size for size, _ in found]
+        assert len(set(sizes)) == 3 and max(sizes[:2]) >= least  # one within the other
+        assert all(out <= 0 for _, out in found)
+        figure.get_by_role("button", name=name).click()
+        seen.frames(2)
+
+
+# Contrast, by the WCAG, of each kind of line that a film draws with the panel below it.
+CONTRASTS = """(figure) => {
+  const panel = getComputedStyle(figure.querySelector('.mf-panel')).backgroundColor;
+  const rgb = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  const bright = (c) => c.map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+  const of = (line) => {
+    const { stroke, opacity } = getComputedStyle(line);
+    const seen = rgb(stroke).map((v, k) => opacity * v + (1 - opacity) * rgb(panel)[k]);
+    const [low, high] = [bright(seen), bright(rgb(panel))].sort((p, q) => p - q);
+    return (high + 0.05) / (low + 0.05);
+  };
+  return ['.mf-curve', '.mf-to-come'].map((kind) =>
+    [...figure.querySelectorAll(`.mf-panel ${kind}`)].map(of));
+}"""
+
+
+THEME = "(theme) => (document.documentElement.dataset.theme = theme)"
+
+
+def test_what_is_to_come_is_faint_and_there(opened, figure_page):
+    """In every figure that runs as a film, in both themes."""
+    page = opened("file", figure_page).page
+    for theme in ("dark", "light"):
+        page.evaluate(THEME, theme)
+        for figure in page.locator(".maml-figure:has(.mf-to-come)").all():
+            full, faint = figure.evaluate(CONTRASTS)
+            assert len(full) == len(faint) == 6
+            assert min(full) >= 4.5 and min(faint) >= 1.3 and max(faint) <= 3

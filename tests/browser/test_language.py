@@ -73,7 +73,7 @@ def test_samples_appear_with_the_slider(visit):
     seen = visit("file", width=360)
     figure, _, says = open_figure(seen)
     shown = lambda: figure.locator(".mf-chip:visible").count()  # noqa: E731
-    assert shown() == 5
+    assert shown() == 25
     figure.get_by_label("samples each", exact=True).fill("4")
     says("4 samples of each language")
     assert shown() == 20

@@ -82,6 +82,7 @@ def links(figure):
 def test_the_arm_moves_and_stops(visit):
     seen = visit("file")
     figure, status = open_figure(seen, "Lift it")
+    seen.page.emulate_media(reduced_motion="no-preference")
     says(status, "with the torques of the true arm")
     parked = links(figure)
     figure.get_by_role("button", name="▶ Move").click()
@@ -100,9 +101,11 @@ def test_the_arm_moves_and_stops(visit):
 def test_a_load_beyond_the_training_is_named(visit):
     seen = visit("file", width=360, has_touch=True)
     figure, status = open_figure(seen, "Lift it")
-    says(status, "(as in training)")
+    says(status, "with the torques of the true arm")
+    assert "Beyond training" not in status.inner_text()
     field = figure.get_by_label("payload, kg, as a number")
     field.fill("3.5")
-    says(status, "Payload 3.5 kg (heavier than in training)")
+    says(status, "Beyond training: payload (in training up to 2.0 kg).")
+    figure.get_by_text("beyond training (up to 2.0 kg)", exact=True).wait_for()
     field.fill("9")
     figure.get_by_text("Please give a number from 0 to 4.").wait_for()

@@ -40,6 +40,7 @@ answer({
   sideways: figure.sideways,
   offsetAxis: figure.offsetAxis,
   centimetres: figure.centimetres,
+  describe: [figure.describe, state, plain],
   transitions: [transitions, plain, floats, floats],
   offsetsWhenKnown: [offsetsWhenKnown, plain, floats],
   offsetsWhenLearned: [offsetsWhenLearned, plain, floats, network, floats],

@@ -37,6 +37,7 @@ answer({
   timesComputed,
   percent: figure.percent,
   complaint: figure.complaint,
+  describe: [figure.describe, state, plain],
   countsOf: ngrams.countsOf,
   stacked: [ngrams.stacked, (lists) => lists.map(floats)],
   fnv1a: ngrams.fnv1a,

@@ -4,7 +4,7 @@ import * as maths from "../../maml_teach/widgets/shared/maths.js";
 import * as quadratic from "../../maml_teach/widgets/shared/quadratic.js";
 import { inSlices } from "../../maml_teach/widgets/shared/slices.js";
 import * as ui from "../../maml_teach/widgets/shared/ui.js";
-import { answer, floats, network, plain, sent, task, tasks } from "./harness.mjs";
+import { answer, floats, network, plain, sent, state, task, tasks } from "./harness.mjs";
 
 function firstUniforms(seed, count) {
   const next = maths.uniforms(seed);
@@ -54,11 +54,15 @@ function slicedWork() {
   return seen;
 }
 
-/** A film told what to do: after each act its picture, its button, whether it runs, and redraws. */
-function filmed(reel, acts) {
+/**
+ * A film told what to do: after each act its picture, its button, whether it runs, and redraws.
+ * `still` says whether the reader wants nothing to move by itself.
+ */
+function filmed(reel, acts, still) {
   let [tick, redraws, wait] = [null, 0, 0];
   globalThis.window = { setInterval: (run, milliseconds) => ([tick, wait] = [run, milliseconds]) && 1 };
   globalThis.clearInterval = () => (tick = null);
+  globalThis.matchMedia = () => ({ matches: still });
   const play = { textContent: "" };
   const made = { ...film(play, reel, () => redraws++), tick: () => tick() };
   return acts.map((act) => {
@@ -126,6 +130,11 @@ answer({
   fromPosition: ui.fromPosition,
   nearest: ui.nearest,
   spread: ui.spread,
+  isBeyond: ui.isBeyond,
+  seenInTraining: ui.seenInTraining,
+  withTraining: [ui.withTraining, plain, state],
+  beyondTraining: [ui.beyondTraining, state, plain],
+  harmed: ui.harmed,
 
   slicedWork,
   filmed,

@@ -1,8 +1,11 @@
 """Lift it: an arm follows a motion with the network as trained, adapted, and with the true arm."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import traitlets
 
-from ...applications.arm import MODEL
+from ...applications.arm import MODEL, RANGES, RATE
 from ..base import TwoStarts, settable
 from ..front_end import bundle, style
 
@@ -32,3 +35,13 @@ class LiftIt(TwoStarts):
     seed = traitlets.Int(2, min=0).tag(**settable())
     alpha_maml = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
     alpha_joint = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
+
+    @staticmethod
+    def _trained_on(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+        seconds = config["arm"]["n_shots"] / RATE
+        return {
+            "payload": RANGES["payload"],
+            "friction": (0, 1),  # the slider's unit is the most in training
+            "seconds": (seconds, seconds),
+            "n_inner_steps": (0, config["arm"]["n_inner_steps"]),
+        }

@@ -4,18 +4,17 @@
  */
 import { circumstances, COMMAND, constants, elbowAndHand, expectedTorques, follow } from "./arm.js";
 import { measuredAlong, motionAt, newFollower, RATE, torques, trackingError } from "./arm.js";
-import { film } from "../shared/film.js";
+import { film, layers, trail } from "../shared/film.js";
 import { figure } from "../shared/lifecycle.js";
 import { gradient, network, plus } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { button, choice, element, floats, format, panel, slider, svgElement } from "../shared/ui.js";
+import { beyondTraining, button, choice, element, floats, format, harmed, panel } from "../shared/ui.js";
+import { slider, svgElement, withTraining } from "../shared/ui.js";
 
 const N_COMMANDS = 300; // three seconds
-const SHOWN_FIRST = 110; // where the arms stand until they are set in motion
 const MAX_DATA = 40; // two seconds
 const CHUNK = 30; // commands between two looks at the clock
 const FRAME = 3; // commands per picture of the film
-const HEAVIEST_TRAINED = 2; // kg
 const RANGES = [
   { trait: "payload", label: "payload, kg", min: 0, max: 4, step: 0.1, digits: 1 },
   { trait: "friction", label: "friction", min: 0, max: 1, step: 0.05, digits: 2 },
@@ -86,28 +85,19 @@ const angleOptions = () => ({
 });
 
 const everyThird = (list) => list.filter((_, k) => k % FRAME === 0);
+const pictureOf = (k) => Math.floor(k / FRAME);
 
 class SidePanel {
   constructor(parent, redraw) {
-    const { plot, note } = panel(parent, { title: "The arm from the side" }, armOptions(), redraw);
+    const { plot } = panel(parent, { title: "The arm from the side" }, armOptions(), redraw);
     this.plot = plot;
-    this.note = note;
     this.aim = svgElement(plot.area, "circle", { class: "mf-arm-aim", r: 6 });
-    this.lines = this.series("mf-curve mf-arm-path");
+    this.lines = layers(plot.area, MOVERS).map((group) => trail(group, "mf-arm-path"));
     this.wanted = svgElement(plot.area, "path", { class: "mf-truth" }); // over the truth's own path
-    this.arms = this.series("mf-arm-links");
-    this.hands = MOVERS.map(({ look }) => {
-      const group = svgElement(plot.area, "g", { class: look });
-      return svgElement(group, "circle", { class: "mf-dot" });
-    });
+    const [links, hands] = [layers(plot.area, MOVERS), layers(plot.area, MOVERS)];
+    this.arms = links.map((group) => svgElement(group, "path", { class: "mf-arm-links" }));
+    this.hands = hands.map((group) => svgElement(group, "circle", { class: "mf-dot" }));
     this.foot = svgElement(plot.area, "circle", { class: "mf-arm-foot", r: 5 });
-  }
-
-  series(name) {
-    return MOVERS.map(({ look }) => {
-      const group = svgElement(this.plot.area, "g", { class: look });
-      return svgElement(group, "path", { class: name });
-    });
   }
 
   draw({ arm, moments, followers }, k) {
@@ -118,15 +108,13 @@ class SidePanel {
     this.place(this.aim, hand(moments[k].q));
     this.place(this.foot, [0, 0]);
     followers.forEach(({ reached }, n) => {
-      this.lines[n].setAttribute("d", plot.line(everyThird(reached).map(hand)));
+      this.lines[n](plot, everyThird(reached).map(hand), pictureOf(k));
       const q = reached[Math.min(k, reached.length - 1)] ?? [NaN, NaN];
       const points = elbowAndHand(arm, q);
       this.arms[n].setAttribute("d", plot.line([[0, 0], ...points]));
       this.hands[n].setAttribute("r", 4 + 2.5 * Math.sqrt(arm.payload));
       this.place(this.hands[n], points[1]);
     });
-    const heavy = arm.payload > HEAVIEST_TRAINED;
-    this.note.textContent = `${heavy ? "heavier than in training" : "as in training"}: 0 to ${HEAVIEST_TRAINED} kg`;
   }
 
   /** As many metres to the side as fit, so that the arm keeps its shape. */
@@ -151,10 +139,7 @@ class AnglePanel {
     const heading = { title: "Off the wanted angles", note: "both joints together" };
     this.plot = panel(parent, heading, angleOptions(), redraw).plot;
     this.now = svgElement(this.plot.area, "path", { class: "mf-now" });
-    this.lines = MOVERS.map(({ look }) => {
-      const group = svgElement(this.plot.area, "g", { class: look });
-      return svgElement(group, "path", { class: "mf-curve" });
-    });
+    this.lines = layers(this.plot.area, MOVERS).map((group) => trail(group));
   }
 
   draw({ moments, followers }, k) {
@@ -163,7 +148,7 @@ class AnglePanel {
     this.now.setAttribute("d", this.plot.line([[k * COMMAND, 0], [k * COMMAND, this.plot.y.max]]));
     off.forEach((list, n) => {
       const points = list.map((value, i) => [i * FRAME * COMMAND, value]);
-      this.lines[n].setAttribute("d", this.plot.line(points));
+      this.lines[n](this.plot, points, pictureOf(k));
     });
   }
 }
@@ -176,15 +161,22 @@ export function angleAxis(most) {
   return { min: 0, max: top, ticks: [0, top / 4, top / 2, (3 * top) / 4, top] };
 }
 
+/** What adapting did, where that is nothing, or harm; errors in degrees. */
+function verdict(nInnerSteps, [frozen, adapted]) {
+  if (nInnerSteps === 0) return " At 0 inner steps nothing is adapted: both networks move the same.";
+  return harmed(frozen, adapted, 1);
+}
+
 export function describe(state, { followers, moments, finite }) {
-  const payload = state.get("payload");
-  const range = payload > HEAVIEST_TRAINED ? "heavier than in training" : "as in training";
-  const load = `Payload ${format(payload, 1)} kg (${range}), friction ${format(state.get("friction"))}`;
+  const load = `Payload ${format(state.get("payload"), 1)} kg, friction ${format(state.get("friction"))}`;
   const steps = state.get("n_inner_steps");
   const data = `${steps} inner step${steps === 1 ? "" : "s"} on ${format(state.get("seconds"))} s of motion`;
-  if (!finite) return `${load}: the inner loop diverged within ${data}.`;
-  const [frozen, adapted, truth] = followers.map(({ reached }) => `${format(trackingError(reached, moments), 1)}°`);
-  return `${load}. Off the wanted angles, root mean square: ${frozen} as trained, ${adapted} after ${data}, ${truth} with the torques of the true arm.`;
+  const beyond = beyondTraining(state, RANGES);
+  if (!finite) return `${load}: the inner loop diverged within ${data}.${beyond}`;
+  const errors = followers.map(({ reached }) => trackingError(reached, moments));
+  const [frozen, adapted, truth] = errors.map((value) => `${format(value, 1)}°`);
+  const each = `${frozen} as trained, ${adapted} after ${data}, ${truth} with the torques of the true arm`;
+  return `${load}. Off the wanted angles over the whole motion but its first three tenths of a second, root mean square: ${each}.${verdict(steps, errors)}${beyond}`;
 }
 
 function legend(parent) {
@@ -201,7 +193,6 @@ function legend(parent) {
 
 const FILM = {
   start: "▶ Move",
-  first: SHOWN_FIRST,
   last: N_COMMANDS - 1,
   stride: FRAME,
   milliseconds: 1000 * COMMAND * FRAME,
@@ -209,7 +200,7 @@ const FILM = {
 
 function lead(root, state, redraw, reset) {
   const top = element(root, "div", { class: "mf-lead" });
-  slider(top, state, RANGES[3]);
+  slider(top, state, withTraining(RANGES, state)[3]);
   const buttons = element(top, "div", { class: "mf-buttons" });
   const play = button(buttons, FILM.start, () => reel.toggle(), { class: "mf-primary" });
   const reel = film(play, FILM, redraw);
@@ -223,7 +214,7 @@ function lead(root, state, redraw, reset) {
 
 function controls(root, state) {
   const box = element(root, "div", { class: "mf-controls" });
-  RANGES.slice(0, 3).forEach((range) => slider(box, state, range));
+  withTraining(RANGES.slice(0, 3), state).forEach((range) => slider(box, state, range));
   const row = element(root, "div", { class: "mf-buttons" });
   const options = [["maml", "MAML"], ["joint", "all arms at once"]];
   choice(row, state, { trait: "start", label: "trained by", options });
@@ -248,6 +239,7 @@ function build({ root, state, redraw, reset, status }) {
   const work = inSlices(draw);
   const begin = () => {
     root.setAttribute("data-start", state.get("start"));
+    root.setAttribute("data-alike", String(state.get("n_inner_steps") === 0));
     view = prepare(state);
     work.start(perform(view, net, starts[state.get("start")], state.get("n_inner_steps")));
   };

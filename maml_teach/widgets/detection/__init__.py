@@ -1,5 +1,6 @@
 """Find it: a glyph shown one to five times, to be found in another scene."""
 
+import json
 from typing import Any, Self
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...applications.detection import CANVAS, as_bytes, check_scenes, from_bytes
 from ...data import load
-from ..base import Figure, checked_start, settable
+from ..base import Figure, checked_start, seen_in_training, settable
 from ..front_end import bundle, style
 
 N_PARAMS = 20_261  # of detection_torch.finder
@@ -24,7 +25,8 @@ class FindIt(Figure):
             ``(n_sets, 9, 48, 48)``.
         boxes: Centre, width and height of the glyph in each, ``(n_sets, 9, 4)`` in pixels.
         **settings: First values of ``n_inner_steps``, ``n_shots`` (1 to 5), ``task`` and ``scene``
-            (from 0), and the inner rate ``alpha``.
+            (from 0), the inner rate ``alpha``, and ``trained``: what the start was trained on,
+            ``{setting: (fewest, most)}``.
 
     Raises:
         ValueError: If an array has the wrong shape or range, a box leaves the canvas, or a setting
@@ -40,6 +42,7 @@ class FindIt(Figure):
     alpha = traitlets.Float(0.05, min=1e-3, max=0.5).tag(**settable())
 
     theta = traitlets.Bytes(b"").tag(sync=True)
+    trained = seen_in_training()
     scenes = traitlets.Bytes(b"").tag(sync=True)
     boxes = traitlets.List(traitlets.Float()).tag(sync=True)
 
@@ -54,7 +57,10 @@ class FindIt(Figure):
     def from_package(cls, **settings: Any) -> Self:
         """The figure with the network and the scenes that the package brings along."""
         saved = load("detection")
-        return cls(saved["maml"], from_bytes(saved["scenes"]), saved["boxes"], **settings)
+        run = json.loads(str(saved["config"]))
+        trained = {"n_shots": (1, run["most_shots"]), "n_inner_steps": (0, run["n_inner_steps"])}
+        shown = from_bytes(saved["scenes"]), saved["boxes"]
+        return cls(saved["maml"], *shown, **{"trained": trained, **settings})
 
 
 def _checked(

@@ -9,11 +9,11 @@ import { boxOf, CANVAS, finder, gradient, mapsOf, overlapOf } from "./finder.js"
 import { figure } from "../shared/lifecycle.js";
 import { plus } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { button, element, floats, format, panel, slider, svgElement } from "../shared/ui.js";
+import { beyondTraining, button, element, floats, format, harmed, panel } from "../shared/ui.js";
+import { slider, svgElement, withTraining } from "../shared/ui.js";
 
 const AREA = CANVAS ** 2;
 const [MOST_SHOTS, QUERIES, MOST_STEPS] = [5, 4, 20];
-const TRAINED_STEPS = 3;
 const LEVELS = 63; // steps of ink from -0.5 to 1.5 in the bytes that Python sends
 const FOUND = 0.5; // overlap from which on a glyph counts as found
 const RANGES = [
@@ -156,18 +156,23 @@ class QueryPanel {
   }
 }
 
-const curveOptions = () => ({
+/** The steps of training have a tick of their own. */
+const ticksWith = (steps) => [...new Set([0, 5, 10, 15, MOST_STEPS, ...steps])].sort((p, q) => p - q);
+
+const curveOptions = (steps) => ({
   label: "Mean overlap over the four new scenes against inner steps",
   margin: [10, 14, 38, 44],
   height: (width) => Math.max(190, Math.min(340, Math.round(width * 0.95))),
-  x: { min: 0, max: MOST_STEPS, ticks: [0, 3, 5, 10, 15, 20], label: "inner steps" },
+  x: { min: 0, max: MOST_STEPS, ticks: ticksWith(steps), label: "inner steps" },
   y: { min: 0, max: 1, ticks: [0, 0.25, 0.5, 0.75, 1], label: "mean IoU" },
 });
 
 class CurvePanel {
-  constructor(parent, redraw) {
-    const heading = { title: "All four new scenes", note: `dashed: the ${TRAINED_STEPS} steps of training` };
-    this.plot = panel(parent, heading, curveOptions(), redraw).plot;
+  /** @param {number[]} steps how many training took: one number, or none where that is not known */
+  constructor(parent, redraw, steps) {
+    const note = steps.map((n) => `dashed: the ${counted(n, "step")} of training`).join("");
+    this.steps = steps;
+    this.plot = panel(parent, { title: "All four new scenes", note }, curveOptions(steps), redraw).plot;
     this.trained = svgElement(this.plot.area, "path", { class: "mf-truth" });
     this.now = svgElement(this.plot.area, "path", { class: "mf-now" });
     const group = svgElement(this.plot.area, "g", { class: "mf-look-adapted" });
@@ -177,7 +182,7 @@ class CurvePanel {
 
   draw(found, k) {
     const upright = (x) => this.plot.line([[x, 0], [x, 1]]);
-    this.trained.setAttribute("d", upright(TRAINED_STEPS));
+    this.trained.setAttribute("d", this.steps.map(upright).join(""));
     this.now.setAttribute("d", upright(k));
     this.line.setAttribute("d", this.plot.line(found.map(({ overlaps }, n) => [n, mean(overlaps)])));
     this.dot.setAttribute("visibility", found[k] ? "visible" : "hidden");
@@ -193,9 +198,11 @@ const counted = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 export function describe(nShots, nSteps, number, first, now) {
   const [before, after] = [first.overlaps[number], now.overlaps[number]];
   const verdict = after > FOUND ? "found" : "not found";
-  const all = `Mean over the four new scenes: ${format(mean(now.overlaps))}, before adapting ${format(mean(first.overlaps))}.`;
+  const [meanBefore, meanAfter] = [mean(first.overlaps), mean(now.overlaps)];
+  const all = `Mean over the four new scenes: ${format(meanAfter)}, before adapting ${format(meanBefore)}.`;
+  const harm = harmed(-before, -after, 2, " in this scene") + harmed(-meanBefore, -meanAfter, 2, " in the mean");
   const given = `${counted(nShots, "example")}, ${counted(nSteps, "inner step")}`;
-  return `${given}. Scene ${number + 1}: the box overlaps the true one by IoU ${format(after)} (${verdict}), before adapting by ${format(before)}. ${all}`;
+  return `${given}. Scene ${number + 1}: the box overlaps the true one by IoU ${format(after)} (${verdict}), before adapting by ${format(before)}. ${all}${harm}`;
 }
 
 function legend(parent) {
@@ -227,7 +234,7 @@ export function searches(state, tasks) {
 
 function lead(root, state, reset) {
   const top = element(root, "div", { class: "mf-lead" });
-  slider(top, state, RANGES[0]);
+  slider(top, state, withTraining(RANGES, state)[0]);
   const buttons = element(top, "div", { class: "mf-buttons" });
   button(buttons, "Another glyph", () => state.set({ task: state.get("task") + 1 }));
   button(buttons, "Another scene", () => state.set({ scene: state.get("scene") + 1 }));
@@ -237,11 +244,12 @@ function lead(root, state, reset) {
 function build({ root, state, redraw, reset, status }) {
   const tasks = tasksOf(state);
   lead(root, state, reset);
-  slider(element(root, "div", { class: "mf-controls" }), state, RANGES[1]);
+  slider(element(root, "div", { class: "mf-controls" }), state, withTraining(RANGES, state)[1]);
   const examples = new ExampleRow(root);
   legend(root);
   const grid = element(root, "div", { class: "mf-grid" });
-  const [query, curve] = [new QueryPanel(grid), new CurvePanel(grid, redraw)];
+  const trained = withTraining(RANGES, state)[0].trained;
+  const [query, curve] = [new QueryPanel(grid), new CurvePanel(grid, redraw, trained?.slice(1) ?? [])];
   const say = status();
   const search = searches(state, tasks);
   const taskNumber = () => state.get("task") % tasks.length;
@@ -251,7 +259,7 @@ function build({ root, state, redraw, reset, status }) {
     const [nShots, k, number] = [state.get("n_shots"), state.get("n_inner_steps"), state.get("scene") % QUERIES];
     query.draw(tasks[taskNumber()][MOST_SHOTS + number], number, found[0], found[k]);
     curve.draw(found, k);
-    if (found[k]) say(describe(nShots, k, number, found[0], found[k]));
+    if (found[k]) say(describe(nShots, k, number, found[0], found[k]) + beyondTraining(state, RANGES));
     else say.now(SEARCHING, false); // and not what was found in another scene
   };
   const slices = inSlices(draw);

@@ -7,7 +7,8 @@ import traitlets
 from numpy.typing import ArrayLike, NDArray
 
 from ...data import load
-from ..base import Figure, checked_start, settable
+from ...train import MetaConfig
+from ..base import Figure, checked_start, seen_in_training, settable
 from ..front_end import bundle, style
 
 N_PARAMS = 28_837  # of images_torch.conv_net for five ways
@@ -22,8 +23,9 @@ class DrawIt(Figure):
         examples: What the fields show first: sets of five characters and a sixth picture,
             ``(n_sets, 6, 28, 28)``, ink from 0 to 1.
         truths: Which of the five the sixth picture is, ``(n_sets,)``, from 0.
-        **settings: First values of ``n_inner_steps``, ``alpha`` and ``seed`` (which set), and
-            ``drawings``: base64 of six pictures of 784 bytes, or ``""`` for the examples.
+        **settings: First values of ``n_inner_steps``, ``alpha`` and ``seed`` (which set),
+            ``drawings``: base64 of six pictures of 784 bytes, or ``""`` for the examples, and
+            ``trained``: what the start was trained on, ``{setting: (lowest, highest)}``.
 
     Raises:
         ValueError: If an array has the wrong shape or range, or a setting is unknown or out of
@@ -37,6 +39,7 @@ class DrawIt(Figure):
     seed = traitlets.Int(2, min=0).tag(**settable())
     drawings = traitlets.Unicode("").tag(**settable())
 
+    trained = seen_in_training()
     theta = traitlets.Bytes(b"").tag(sync=True)
     examples = traitlets.Bytes(b"").tag(sync=True)
     truths = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -53,7 +56,8 @@ class DrawIt(Figure):
         """The figure with the network and the characters that the package brings along."""
         saved = load("images")
         shown = saved["examples"] / 255
-        return cls(saved["maml"], shown, saved["truths"], **settings)
+        trained = {"n_inner_steps": (0, MetaConfig.n_inner_steps)}  # the script leaves it as it is
+        return cls(saved["maml"], shown, saved["truths"], **{"trained": trained, **settings})
 
 
 def _checked(

@@ -6,7 +6,8 @@ import { convNet, gradient, scores, softmax } from "../shared/conv.js";
 import { figure } from "../shared/lifecycle.js";
 import { plus } from "../shared/maths.js";
 import { afterRepaint } from "../shared/slices.js";
-import { button, element, floats, format, slider, svgElement, uniqueId } from "../shared/ui.js";
+import { beyondTraining, button, element, floats, format, harmed, slider } from "../shared/ui.js";
+import { svgElement, uniqueId, withTraining } from "../shared/ui.js";
 
 const SIDE = 28; // pixels
 const AREA = SIDE ** 2;
@@ -259,21 +260,34 @@ class Chances {
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
 /** What to do about the first field that is empty. */
-export const missingIn = (k) =>
-  k < WAYS
-    ? `Character ${k + 1} is missing: draw one in its field.`
-    : "The last field is empty: draw one of the five characters again in it.";
+export function missingIn(k) {
+  const missing =
+    k < WAYS
+      ? `Character ${k + 1} is missing: draw one in its field.`
+      : "The last field is empty: draw one of the five characters again in it.";
+  return `${missing} Until then the sliders change nothing.`;
+}
+
+/** What adapting did, where that is nothing, or harm to the chance of the right character. */
+function verdict(nInnerSteps, { before, after, truth }) {
+  if (nInnerSteps === 0) return " At 0 inner steps nothing is adapted, so that α changes nothing.";
+  if (truth === null) return "";
+  const [was, is] = [before, after].map((chances) => Math.round(100 * chances[truth]));
+  return harmed(-was, -is, 0, `: character ${truth + 1} had ${was} % before and has ${is} % now`);
+}
 
 /** The read-out: what the network says. */
 export function describe(state, { before, after, pixels, truth }) {
   const loop = `${plural(state.get("n_inner_steps"), "inner step")} at α = ${format(state.get("alpha"))}`;
-  if (!after.every(Number.isFinite)) return `The inner loop diverged within ${loop}: α is too large.`;
+  const beyond = beyondTraining(state, RANGES);
+  if (!after.every(Number.isFinite)) return `The inner loop diverged within ${loop}: α is too large.${beyond}`;
   const best = after.indexOf(Math.max(...after));
   const share = (values) => `${Math.round(100 * values[best])} %`;
   const known = truth === null ? "" : ` It is character ${truth + 1}.`;
   return (
     `After ${loop} the network takes the drawing for character ${best + 1}: ${share(after)}, ` +
-    `against ${share(before)} before. The nearest pixel by pixel is character ${pixels + 1}.${known}`
+    `against ${share(before)} before. The nearest pixel by pixel is character ${pixels + 1}.${known}` +
+    verdict(state.get("n_inner_steps"), { before, after, truth }) + beyond
   );
 }
 
@@ -374,9 +388,9 @@ class Board {
 }
 
 function lead(root, state, reset) {
-  const top = element(root, "div", { class: "mf-lead" });
-  slider(top, state, RANGES[0]);
-  const buttons = element(top, "div", { class: "mf-buttons" });
+  const controls = element(root, "div", { class: "mf-controls" });
+  withTraining(RANGES, state).forEach((range) => slider(controls, state, range));
+  const buttons = element(root, "div", { class: "mf-buttons" });
   button(buttons, "Other characters", () => state.set({ drawings: "", seed: state.get("seed") + 1 }));
   button(buttons, "Clear all", () => state.set({ drawings: asText(Array(6).fill(new Uint8Array(AREA))) }));
   button(buttons, "Reset", reset);
@@ -388,7 +402,6 @@ function build({ root, state, reset, status }) {
   element(root, "p", { class: "mf-help", id: helpId, text: HELP });
   const board = new Board(root, state, helpId);
   const say = status();
-  slider(element(root, "div", { class: "mf-controls" }), state, RANGES[1]);
   const adapter = new Adapter(convNet(WAYS), Float64Array.from(floats(state.get("theta"))));
   const answer = (five, drawing) => (before, after) => {
     board.judge(before, after);

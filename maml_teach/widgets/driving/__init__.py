@@ -1,8 +1,12 @@
 """Drive it: the same road with the network as trained, adapted, and with the true physics."""
 
+from collections.abc import Mapping
+from math import degrees
+from typing import Any
+
 import traitlets
 
-from ...applications.driving import MODEL
+from ...applications.driving import DT, MODEL, RANGES
 from ..base import TwoStarts, settable
 from ..front_end import bundle, style
 
@@ -33,3 +37,15 @@ class DriveIt(TwoStarts):
     seed = traitlets.Int(3, min=0).tag(**settable())
     alpha_maml = traitlets.Float(0.1, min=1e-4, max=1.0).tag(**settable())
     alpha_joint = traitlets.Float(0.05, min=1e-4, max=1.0).tag(**settable())
+
+    @staticmethod
+    def _trained_on(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+        left, right = RANGES["bias"]
+        seconds = DT * config["n_shots"]
+        return {
+            "grip": RANGES["grip"],
+            "wind": RANGES["wind"],
+            "pull": (degrees(left), degrees(right)),
+            "seconds": (seconds, seconds),
+            "n_inner_steps": (0, config["n_inner_steps"]),
+        }

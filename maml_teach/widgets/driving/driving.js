@@ -4,14 +4,14 @@
  */
 import { advance, circumstances, DT, lateralError, learned, newDrive } from "./car.js";
 import { transitions, trueCar, WARM_UP } from "./car.js";
-import { film } from "../shared/film.js";
+import { film, layers, trail } from "../shared/film.js";
 import { figure } from "../shared/lifecycle.js";
 import { adapt, network } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { button, choice, element, floats, format, panel, slider, svgElement } from "../shared/ui.js";
+import { beyondTraining, button, choice, element, floats, format, harmed, panel } from "../shared/ui.js";
+import { slider, svgElement, withTraining } from "../shared/ui.js";
 
 const ROAD_STEPS = 200; // ten seconds
-const SHOWN_FIRST = 130; // where the cars stand until they are sent off
 const MAX_DATA = 40; // two seconds
 const SHARPEST = 0.0056; // 1/m: at 17 m/s these bends take 55 % of a grip of 0.3
 const RANGES = [
@@ -68,6 +68,30 @@ export function seenFromAbove(curvature, speed, n) {
 }
 
 export const beside = ({ x, y, heading }, metres) => [x - metres * Math.sin(heading), y + metres * Math.cos(heading)];
+
+/** A car, its nose to the right, so long and wide in pixels: a body, and windows that show its heading. */
+function outline(length, width) {
+  const [l, w] = [length / 2, width / 2];
+  return `M${-l} ${-w}H${0.4 * l}Q${l} ${-w} ${l} 0Q${l} ${w} ${0.4 * l} ${w}H${-l}Z`;
+}
+
+function windows(length, width) {
+  const [l, w] = [length / 2, width / 2];
+  const front = `M${0.1 * l} ${-0.75 * w}L${0.5 * l} ${-0.5 * w}V${0.5 * w}L${0.1 * l} ${0.75 * w}Z`;
+  return `${front}M${-0.75 * l} ${-0.6 * w}H${-0.55 * l}V${0.6 * w}H${-0.75 * l}Z`;
+}
+
+// One within the other, so that each is seen where all are in one place.
+const SIZES = { frozen: [50, 27], adapted: [38, 18], truth: [20, 9] };
+
+function drawCar(parent, key) {
+  const car = svgElement(parent, "g", { class: `mf-car mf-car-${key}` });
+  const [length, width] = SIZES[key];
+  svgElement(car, "path", { class: "mf-car-body", d: outline(length, width) });
+  if (key !== "frozen") svgElement(car, "path", { class: "mf-car-windows", d: windows(length, width) });
+  return car;
+}
+
 const ZOOM = 20; // offsets are centimetres on a road of metres
 const SHOULDER = 0.25; // metres to either side that the band shows
 
@@ -75,7 +99,7 @@ const roadOptions = () => ({
   label: "The road from above with the tracks of three drives",
   margin: [6, 8, 34, 12],
   height: (width) => Math.max(170, Math.min(260, Math.round(width * 0.36))),
-  x: { min: 0, max: 172, ticks: [0, 40, 80, 120, 160], label: "metres" },
+  x: { min: -15, max: 184, ticks: [0, 40, 80, 120, 160], label: "metres" },
   y: { min: -16, max: 16, ticks: [] },
 });
 
@@ -100,14 +124,8 @@ class RoadPanel {
     this.plot = panel(parent, { title: "The road from above", note }, roadOptions(), redraw).plot;
     this.band = svgElement(this.plot.area, "path", { class: "mf-road" });
     this.middle = svgElement(this.plot.area, "path", { class: "mf-truth" });
-    this.lines = DRIVERS.map(({ look }) => {
-      const group = svgElement(this.plot.area, "g", { class: look });
-      return svgElement(group, "path", { class: "mf-curve" });
-    });
-    this.cars = DRIVERS.map(({ look }) => {
-      const group = svgElement(this.plot.area, "g", { class: look });
-      return svgElement(group, "path", { class: "mf-car", d: "M-9 -4H5L9 0L5 4H-9Z" });
-    });
+    this.lines = layers(this.plot.area, DRIVERS).map((group) => trail(group));
+    this.cars = layers(this.plot.area, DRIVERS).map((group, n) => drawCar(group, DRIVERS[n].key));
   }
 
   draw({ car, curvature, drives }, k) {
@@ -118,18 +136,20 @@ class RoadPanel {
     this.middle.setAttribute("d", this.plot.line(edge(0)));
     drives.forEach(({ offsets }, n) => {
       const track = offsets.map((offset, i) => beside(road[i], ZOOM * offset));
-      this.lines[n].setAttribute("d", this.plot.line(track));
+      this.lines[n](this.plot, track, k);
       this.place(this.cars[n], track, Math.min(k, track.length - 1));
     });
   }
 
   /** A car stands on its track and points along it. */
   place(node, track, at) {
-    if (at < 1 || !Number.isFinite(track[at][1])) return node.setAttribute("visibility", "hidden");
-    const [[x0, y0], [x1, y1]] = [track[at - 1], track[at]].map(([x, y]) => [this.plot.px(x), this.plot.py(y)]);
+    if (track.length < 2 || !Number.isFinite(track[at][1])) return node.setAttribute("visibility", "hidden");
+    const from = Math.max(at, 1) - 1; // at the start it points to where it goes first
+    const places = [track[from], track[from + 1], track[at]];
+    const [[x0, y0], [x1, y1], [x, y]] = places.map((one) => [this.plot.px(one[0]), this.plot.py(one[1])]);
     const turn = (Math.atan2(y1 - y0, x1 - x0) * 180) / Math.PI;
     node.setAttribute("visibility", "visible");
-    node.setAttribute("transform", `translate(${x1} ${y1}) rotate(${turn})`);
+    node.setAttribute("transform", `translate(${x} ${y}) rotate(${turn})`);
   }
 }
 
@@ -146,10 +166,7 @@ class OffsetPanel {
     const heading = { title: "Distance from the middle of the road", note: "left is positive" };
     this.plot = panel(parent, heading, offsetOptions(), redraw).plot;
     this.now = svgElement(this.plot.area, "path", { class: "mf-now" });
-    this.lines = DRIVERS.map(({ look }) => {
-      const group = svgElement(this.plot.area, "g", { class: look });
-      return svgElement(group, "path", { class: "mf-curve" });
-    });
+    this.lines = layers(this.plot.area, DRIVERS).map((group) => trail(group));
   }
 
   draw({ drives }, k) {
@@ -157,31 +174,44 @@ class OffsetPanel {
     const { min, max } = this.plot.y;
     this.now.setAttribute("d", this.plot.line([[k * DT, min], [k * DT, max]]));
     drives.forEach(({ offsets }, n) => {
-      this.lines[n].setAttribute("d", this.plot.line(offsets.map((v, i) => [i * DT, 100 * v])));
+      this.lines[n](this.plot, offsets.map((v, i) => [i * DT, 100 * v]), k);
     });
   }
 }
 
+const digitsOf = (value) => (value < 9.95 ? 1 : 0);
+const errorOf = ({ offsets }) => 100 * lateralError(offsets);
+
 export const centimetres = (drive) => {
-  const value = 100 * lateralError(drive.offsets);
-  return `${format(value, value < 9.95 ? 1 : 0)} cm`;
+  const value = errorOf(drive);
+  return `${format(value, digitsOf(value))} cm`;
 };
+
+/** What adapting did, where that is nothing, or harm. */
+function verdict(nInnerSteps, [frozen, adapted]) {
+  if (nInnerSteps === 0) return " At 0 inner steps nothing is adapted: both networks drive the same.";
+  const shown = (value) => Number(value.toFixed(digitsOf(value)));
+  return harmed(shown(errorOf(frozen)), shown(errorOf(adapted)), 1);
+}
 
 export function describe(state, { drives, finite }) {
   const car = `Grip ${format(state.get("grip"))}, crosswind ${format(state.get("wind"), 0)} N, pull ${format(state.get("pull"), 1)}°`;
   const steps = state.get("n_inner_steps");
   const data = `${steps} inner step${steps === 1 ? "" : "s"} on ${format(state.get("seconds"))} s of driving`;
-  if (!finite) return `${car}: the inner loop diverged within ${data}.`;
+  const beyond = beyondTraining(state, RANGES);
+  if (!finite) return `${car}: the inner loop diverged within ${data}.${beyond}`;
   const [frozen, adapted, truth] = drives.map(centimetres);
-  return `${car}. Off the middle, root mean square: ${frozen} as trained, ${adapted} after ${data}, ${truth} with the true physics.`;
+  const errors = `${frozen} as trained, ${adapted} after ${data}, ${truth} with the true physics`;
+  return `${car}. Off the middle over the whole drive but its first second, root mean square: ${errors}.${verdict(steps, drives)}${beyond}`;
 }
 
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
-  DRIVERS.forEach(({ look, text }) => {
+  DRIVERS.forEach(({ key, look, text }) => {
     const item = element(list, "li", { class: look });
-    const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
-    svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H30" });
+    const swatch = svgElement(item, "svg", { width: 86, height: 28, "aria-hidden": "true" });
+    svgElement(swatch, "path", { class: "mf-curve", d: "M0 14H30" });
+    drawCar(swatch, key).setAttribute("transform", "translate(59 14)");
     element(item, "span", { text });
   });
 }
@@ -196,7 +226,6 @@ export function* driven({ drives, car, curvature }) {
 
 const FILM = {
   start: "▶ Drive",
-  first: SHOWN_FIRST,
   last: ROAD_STEPS - 1,
   stride: 1,
   milliseconds: 1000 * DT,
@@ -204,7 +233,7 @@ const FILM = {
 
 function lead(root, state, redraw, reset) {
   const top = element(root, "div", { class: "mf-lead" });
-  slider(top, state, RANGES[4]);
+  slider(top, state, withTraining(RANGES, state)[4]);
   const buttons = element(top, "div", { class: "mf-buttons" });
   const play = button(buttons, FILM.start, () => reel.toggle(), { class: "mf-primary" });
   const reel = film(play, FILM, redraw);
@@ -218,7 +247,7 @@ function lead(root, state, redraw, reset) {
 
 function controls(root, state) {
   const box = element(root, "div", { class: "mf-controls" });
-  RANGES.slice(0, 4).forEach((range) => slider(box, state, range));
+  withTraining(RANGES.slice(0, 4), state).forEach((range) => slider(box, state, range));
   const row = element(root, "div", { class: "mf-buttons" });
   const options = [["maml", "MAML"], ["joint", "all cars at once"]];
   choice(row, state, { trait: "start", label: "trained by", options });
@@ -242,6 +271,7 @@ function build({ root, state, redraw, reset, status }) {
   const work = inSlices(draw);
   const begin = () => {
     root.setAttribute("data-start", state.get("start"));
+    root.setAttribute("data-alike", String(state.get("n_inner_steps") === 0));
     view = prepare(state, net, starts);
     work.start(driven(view));
   };

@@ -3,12 +3,15 @@
  * network adapts to the words in the page. Constants and settings come from `__init__.py`.
  *
  * @typedef {{title: string, samples: string[], asked: string[]}} Language
+ * @typedef {{way: number, text: string, right: boolean}} Chip a text, and whether the network as the
+ *   figure first shows it places it rightly
  */
 import { figure } from "../shared/lifecycle.js";
 import { network, predict } from "../shared/maths.js";
 import { features, halves, innerStep, nearestCentroid, readWords, softmax, stacked } from "./ngrams.js";
 import { inSlices } from "../shared/slices.js";
-import { button, element, slider, svgElement, uniqueId } from "../shared/ui.js";
+import { beyondTraining, button, element, harmed, slider } from "../shared/ui.js";
+import { svgElement, uniqueId, withTraining } from "../shared/ui.js";
 
 const WAYS = 5;
 const MOST_SHOTS = 5;
@@ -28,6 +31,9 @@ const BARS = [
 
 /** @returns {Language[]} the five languages shown now */
 const languagesOf = (state) => state.get("sets")[state.get("seed") % state.get("sets").length];
+
+/** @returns {Chip[]} the texts that are ready for them */
+const chipsOf = (state) => state.get("chips")[state.get("seed") % state.get("chips").length];
 
 /** Which language the example is in, and which of its texts it is. */
 export function exampleOf(state) {
@@ -93,11 +99,25 @@ export function describe(state, { before, after, centroid }) {
   const best = after.indexOf(Math.max(...after));
   const steps = plural(state.get("n_inner_steps"), "inner step");
   const data = `${plural(state.get("n_shots"), "sample")} of each language`;
-  const truth = state.get("typed") === null ? ` It is ${languages[exampleOf(state).way].title}.` : "";
+  const way = truthOf(state);
+  const truth = way === null ? "" : ` It is ${languages[way].title}.${verdict(languages[way].title, before[way], after[way])}`;
   return (
     `After ${steps} on ${data} the network says ${languages[best].title}: ${percent(after[best])}, ` +
-    `against ${percent(before[best])} before. The nearest mean of n-grams says ${languages[centroid].title}.${truth}`
+    `against ${percent(before[best])} before. The nearest mean of n-grams says ${languages[centroid].title}.${truth}${beyondTraining(state, RANGES)}`
   );
+}
+
+/** Which language the text is in, where that is known: of an example, and of a ready sentence. */
+export function truthOf(state) {
+  const typed = state.get("typed");
+  if (typed === null) return exampleOf(state).way;
+  return chipsOf(state).find(({ text }) => text === typed)?.way ?? null;
+}
+
+/** What adapting did to the chance of the right language, where that is harm. */
+function verdict(title, ...chances) {
+  const [was, is] = chances.map((chance) => Math.round(100 * chance));
+  return harmed(-was, -is, 0, `: ${title} had ${was} % before and has ${is} % now`);
 }
 
 /** Two bars with their percentages: how likely a language is before and after adapting. */
@@ -166,6 +186,23 @@ function askedField(parent, state) {
   return field;
 }
 
+const TRY = "Try a sentence, named after what the network makes of it at the first settings:";
+
+/** Buttons that put a ready sentence into the field; what they say is true of the first settings. */
+function chipRow(parent, state) {
+  const row = element(parent, "div", { class: "mf-buttons", role: "group", "aria-label": "Sentences to try" });
+  const show = () => {
+    row.replaceChildren();
+    if (chipsOf(state).length) element(row, "span", { text: TRY });
+    chipsOf(state).forEach(({ way, text, right }) => {
+      const name = right ? languagesOf(state)[way].title : "one it gets wrong";
+      button(row, name, () => state.set({ typed: text }), { class: "mf-try", title: text });
+    });
+  };
+  state.on(["seed"], show);
+  show();
+}
+
 /** The five rows: which samples there are, and how likely each language is. */
 class Board {
   constructor(parent, state) {
@@ -191,8 +228,9 @@ class Board {
 
 function lead(root, state, reset) {
   const controls = element(root, "div", { class: "mf-controls" });
-  RANGES.forEach((range) => slider(controls, state, range));
+  withTraining(RANGES, state).forEach((range) => slider(controls, state, range));
   const field = askedField(root, state);
+  chipRow(root, state);
   const buttons = element(root, "div", { class: "mf-buttons" });
   button(buttons, "Another example", () => state.set({ typed: null, example: state.get("example") + 1 }));
   button(buttons, "Other languages", () =>

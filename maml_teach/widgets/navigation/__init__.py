@@ -1,8 +1,11 @@
 """Reach it: walks towards a goal that the policy is not told, before and after each update."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import traitlets
 
-from ...applications.navigation import MODEL
+from ...applications.navigation import MODEL, Goals
 from ..base import TwoStarts, settable
 from ..front_end import bundle, style
 
@@ -33,3 +36,12 @@ class ReachIt(TwoStarts):
     n_walks = traitlets.Int(20, min=1, max=40).tag(**settable())
     later = traitlets.Enum(["same", "fifth"], "fifth").tag(**settable())
     seed = traitlets.Int(1, min=0).tag(**settable())
+
+    @staticmethod
+    def _trained_on(config: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+        run, side = config["navigation"], Goals().half_width
+        return {
+            "goal": (-side, side),
+            "n_walks": (run["n_shots"], run["n_shots"]),
+            "n_inner_steps": (0, run["n_inner_steps"]),
+        }

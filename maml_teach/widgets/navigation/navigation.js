@@ -5,15 +5,14 @@
 import { figure } from "../shared/lifecycle.js";
 import { network, uniforms } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { button, choice, dragPoint, element, floats, format, panel } from "../shared/ui.js";
-import { slider, svgElement } from "../shared/ui.js";
+import { beyondTraining, button, choice, dragPoint, element, floats, format, harmed } from "../shared/ui.js";
+import { panel, slider, svgElement, withTraining } from "../shared/ui.js";
 import { HORIZON, landed, meanReturn, newWalks, stepWalks, straightReturn, updated } from "./walker.js";
 
 const MAX_UPDATES = 5;
 const MAX_WALKS = 40;
 const EDGE = 0.95; // half the side of the plane that is shown
 const FARTHEST = 0.9; // where the goal can be dragged to, along each axis
-const SQUARE = 0.5; // half the side of the square that training drew goals from
 const RANGES = [
   { trait: "n_inner_steps", label: "inner steps", min: 0, max: MAX_UPDATES, step: 1, digits: 0 },
   { trait: "alpha", label: "rate α", min: 0.01, max: 1, step: 0.01, log: true, digits: 3 },
@@ -78,8 +77,10 @@ export function middleOf(walks) {
 }
 
 class PlanePanel {
-  constructor(parent, redraw, onMove) {
+  /** @param {number[]} [ends] of the square that training drew goals from, along each axis */
+  constructor(parent, redraw, onMove, ends) {
     const heading = { title: "Walks on the plane", note: "drag the goal" };
+    this.ends = ends;
     this.plot = panel(parent, heading, planeOptions(), redraw).plot;
     this.square = svgElement(this.plot.area, "path", { class: "mf-limit" });
     const group = (name) => svgElement(this.plot.area, "g", { class: name });
@@ -93,8 +94,11 @@ class PlanePanel {
   draw(rounds, goal) {
     const { plot } = this;
     this.keepShape();
-    const corner = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map((at) => at.map((side) => side * SQUARE));
-    this.square.setAttribute("d", `${plot.line(corner)}Z`);
+    if (this.ends) {
+      const [low, high] = this.ends;
+      const corners = [[low, low], [high, low], [high, high], [low, high]];
+      this.square.setAttribute("d", `${plot.line(corners)}Z`);
+    }
     const lines = (walks) => {
       const n = (walks?.states[0]?.length ?? 0) / 2;
       return Array.from({ length: n }, (_, w) => plot.line(pathOf(walks, w))).join("");
@@ -157,20 +161,22 @@ export function returnAxis(least) {
 /** Rounds in which every step was walked. */
 const whole = (rounds) => rounds.filter(({ states }) => states.length === HORIZON);
 
-export function describe({ goal, alpha, later, nWalks, nUpdates }, rounds) {
-  const outside = goal.some((value) => Math.abs(value) > SQUARE) ? ", outside the square of the training" : "";
+export function describe({ goal, alpha, later, nWalks, nUpdates, ends, beyond }, rounds) {
+  const away = ends && goal.some((value) => value < ends[0] || value > ends[1]);
+  const outside = away ? ", outside the square of the training" : "";
   const place = `Goal at ${format(goal[0])}, ${format(goal[1])}${outside}`;
   const returns = rounds.map(meanReturn);
-  if (!returns.every(Number.isFinite)) return `${place}: the policy is no longer finite, α = ${format(alpha, 3)} is too large.`;
+  if (!returns.every(Number.isFinite)) return `${place}: the policy is no longer finite, α = ${format(alpha, 3)} is too large.${beyond}`;
   const walks = `mean return of ${nWalks} walk${nWalks === 1 ? "" : "s"}`;
   const first = `${place}: ${walks} ${format(returns[0], 1)} before adapting`;
   const rates = `α = ${format(alpha, 3)}${later < 1 && nUpdates > 1 ? ", then a fifth of it" : ""}`;
   const rest = returns.slice(1).map((value) => format(value, 1)).join(", ");
   const after = nUpdates ? `, ${rest} after ${nUpdates === 1 ? "1 update" : `updates 1 ${nUpdates === 2 ? "and" : "to"} ${nUpdates}`} (${rates})` : "";
-  return `${first}${after}; straight to the goal ${format(straightReturn(goal), 1)}.`;
+  const harm = harmed(-returns[0], -returns.at(-1), 1);
+  return `${first}${after}; straight to the goal ${format(straightReturn(goal), 1)}.${harm}${beyond}`;
 }
 
-function legend(parent) {
+function legend(parent, ends) {
   const list = element(parent, "ul", { class: "mf-legend" });
   const entry = (className, path, text) => {
     const item = element(list, "li", { class: className });
@@ -181,7 +187,7 @@ function legend(parent) {
   entry("mf-role-before", "mf-curve", "before adapting: walks and their mean");
   entry("mf-role-adapted mf-between", "mf-curve", "means in between");
   entry("mf-role-adapted", "mf-curve", "after the last update");
-  entry("", "mf-limit", "square of the training goals");
+  if (ends) entry("", "mf-limit", "square of the training goals");
 }
 
 export const settingsOf = (state) => ({
@@ -190,11 +196,13 @@ export const settingsOf = (state) => ({
   later: state.get("later") === "fifth" ? 0.2 : 1,
   nWalks: state.get("n_walks"),
   nUpdates: state.get("n_inner_steps"),
+  ends: state.get("trained").goal,
+  beyond: beyondTraining(state, RANGES),
 });
 
 function lead(root, state, reset) {
   const top = element(root, "div", { class: "mf-lead" });
-  slider(top, state, RANGES[0]);
+  slider(top, state, withTraining(RANGES, state)[0]);
   const buttons = element(top, "div", { class: "mf-buttons" });
   button(buttons, "Walk again", () => state.set({ seed: state.get("seed") + 1 }), { class: "mf-primary" });
   button(buttons, "Reset", reset);
@@ -202,7 +210,7 @@ function lead(root, state, reset) {
 
 function controls(root, state) {
   const box = element(root, "div", { class: "mf-controls" });
-  RANGES.slice(1).forEach((range) => slider(box, state, range));
+  withTraining(RANGES.slice(1), state).forEach((range) => slider(box, state, range));
   const row = element(root, "div", { class: "mf-buttons" });
   choice(row, state, { trait: "start", label: "trained by", options: STARTS });
   choice(row, state, { trait: "later", label: "updates after the first", options: LATER });
@@ -223,10 +231,11 @@ function learner(state) {
 
 function build({ root, state, redraw, reset, status }) {
   lead(root, state, reset);
-  legend(root);
+  const { goal: ends } = state.get("trained");
+  legend(root, ends);
   const grid = element(root, "div", { class: "mf-grid" });
   const within = (value) => Math.max(-FARTHEST, Math.min(FARTHEST, value));
-  const plane = new PlanePanel(grid, redraw, (at) => state.set({ goal: at.map(within) }));
+  const plane = new PlanePanel(grid, redraw, (at) => state.set({ goal: at.map(within) }), ends);
   const returns = new ReturnPanel(grid, redraw);
   const say = status();
   controls(root, state);

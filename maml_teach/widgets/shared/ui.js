@@ -4,7 +4,8 @@
  * that keyboard, touch and screen readers work as everywhere else.
  *
  * @typedef {{trait: string, label: string, min: number, max: number, step: number,
- *            log?: boolean, digits: number}} Range
+ *            log?: boolean, digits: number, trained?: number[]}} Range `trained`: the lowest and the
+ *   highest value that training saw
  * @typedef {{min: number, max: number, log?: boolean, ticks: number[], label?: string,
  *            format?: (value: number) => string}} Axis
  */
@@ -140,6 +141,78 @@ export function fromPosition(position, { step, log, digits }) {
 
 export const toPosition = (value, { log }) => (log ? Math.log10(value) : value);
 
+/**
+ * Ranges with what training saw of each, as the trait `trained` says.
+ * @param {Range[]} ranges
+ * @returns {Range[]}
+ */
+export function withTraining(ranges, state) {
+  const trained = state.get("trained") ?? {};
+  return ranges.map((range) => ({ ...range, trained: trained[range.trait] }));
+}
+
+const NEARLY = 1e-9;
+
+/** Whether a value is one that training did not see. @param {Range} range */
+export function isBeyond(value, range) {
+  const [low, high] = range.trained ?? [-Infinity, Infinity];
+  return value < low - NEARLY || value > high + NEARLY;
+}
+
+/**
+ * What training saw, in words: "up to 3", "from 0.25", "only 1.00", "0.5 to 2.0"; with the unit.
+ * @param {Range} range
+ */
+export function seenInTraining({ label, min, max, digits, trained = [] }) {
+  const [low, high] = trained.map((value) => format(value, digits));
+  const unit = label.split(", ")[1];
+  const ends = trained[0] <= min ? `up to ${high}` : trained[1] >= max ? `from ${low}` : `${low} to ${high}`;
+  const words = low === high ? `only ${low}` : ends;
+  return unit ? `${words} ${unit}` : words;
+}
+
+/**
+ * The sentence that names the settings beyond training, or nothing.
+ * @param {Range[]} ranges
+ */
+export function beyondTraining(state, ranges) {
+  const named = withTraining(ranges, state)
+    .filter((range) => isBeyond(state.get(range.trait), range))
+    .map((range) => `${range.label.split(", ")[0]} (in training ${seenInTraining(range)})`);
+  return named.length ? ` Beyond training: ${named.join(", ")}.` : "";
+}
+
+/**
+ * The sentence for an adaptation that did harm, as far as the digits shown tell, or nothing. Both
+ * numbers are the better the lower they are.
+ */
+export function harmed(before, after, digits, where = "") {
+  const worse = Number(after.toFixed(digits)) > Number(before.toFixed(digits));
+  return worse ? ` Adapting made it worse${where}.` : "";
+}
+
+/**
+ * Below a slider's track: a line as far as training went, dots beyond, and the same in words. What
+ * is returned follows a value, and says what is to be heard after it.
+ * @param {Range} range
+ */
+function trainingMark(row, bar, range) {
+  const { min, max, trained } = range;
+  if (!trained || !(isBeyond(min, range) || isBeyond(max, range))) return () => "";
+  const ends = trained.map((value) => place(Math.max(min, Math.min(max, value)), range).toFixed(4));
+  element(row, "span", { class: "mf-trained", style: `--from: ${ends[0]}; --to: ${ends[1]}`, "aria-hidden": "true" });
+  const id = uniqueId("trained");
+  const words = element(row, "span", { class: "mf-trained-words", id });
+  bar.setAttribute("aria-describedby", id);
+  return (value) => {
+    const far = isBeyond(value, range);
+    row.classList.toggle("mf-beyond", far);
+    const seen = seenInTraining(range);
+    words.textContent = far ? `beyond training (${seen})` : `in training: ${seen}`;
+    return far ? ", beyond training" : "";
+  };
+}
+
 /** A labelled slider and a number field, both bound to one trait. */
 export function slider(parent, state, range) {
   const id = uniqueId(range.trait);
@@ -149,11 +222,12 @@ export function slider(parent, state, range) {
   const [min, max] = [toPosition(range.min, range), toPosition(range.max, range)];
   const bar = element(row, "input", { type: "range", id, min, max, step, ...JUPYTER_KEYS });
   const field = numberField(row, state, range);
+  const mark = trainingMark(row, bar, range);
   bar.addEventListener("input", () => state.set({ [range.trait]: fromPosition(+bar.value, range) }));
   const show = () => {
     const value = state.get(range.trait);
     bar.value = toPosition(value, range);
-    bar.setAttribute("aria-valuetext", format(value, range.digits));
+    bar.setAttribute("aria-valuetext", format(value, range.digits) + mark(value));
     field.show(value);
   };
   state.on([range.trait], show);
