@@ -231,7 +231,7 @@ def test_distances_from_the_middle_are_drawn_over_time():
     _, offsets, _ = drives()
     found, most = wide(), 100 * np.abs(offsets).max()
     top = next(limit for limit in (10, 20, 50, 100, 200, 500, 1000) if most <= limit)
-    frame = Frame(192, (8, 8, 34, 44), (0, 10), (-top, top), width=WIDE)
+    frame = Frame(192, (8, 8, 34, 54), (0, 10), (-top, top), width=WIDE)
     for path, one in zip(found["curves"][3:], offsets, strict=True):
         assert_drawn(path, frame.points(DT * np.arange(ROAD_STEPS), 100 * one))
     assert_drawn(found["now"][0], frame.points([6.5, 6.5], [-top, top]))
@@ -278,7 +278,7 @@ def test_the_sentence_where_the_loop_diverged(monkeypatch):
 
 
 def test_the_cars_are_sent_off_until_the_end():
-    frame = Frame(160, (8, 8, 34, 44), (0, 10), (0, 1))
+    frame = Frame(160, (8, 8, 34, 54), (0, 10), (0, 1))
     first, later, end, words, again, back = show(
         figure(n_inner_steps=0),
         *[("wait", 9000), NOW, ("press", "▶ Drive"), ("wait", 120), NOW],

@@ -187,6 +187,14 @@ export function describe(state, { followers, moments, finite }) {
   return `${load}. Off the wanted angles, root mean square: ${frozen} as trained, ${adapted} after ${data}, ${truth} with the torques of the true arm.`;
 }
 
+/** The longest that the read-out can become: of arms that turn the other way. */
+function longestWords() {
+  const settings = { payload: 2 * HEAVIEST_TRAINED, friction: 1, seconds: 2, n_inner_steps: 20 };
+  const moments = Array(N_COMMANDS).fill({ q: [0, 0] });
+  const followers = MOVERS.map(() => ({ reached: Array(N_COMMANDS).fill([Math.PI, 0]) }));
+  return describe({ get: (trait) => settings[trait] }, { followers, moments, finite: true });
+}
+
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
   const entry = (className, path, text) => {
@@ -239,6 +247,7 @@ function build({ root, state, redraw, reset, status }) {
   const grid = element(root, "div", { class: "mf-grid" });
   const panels = [new SidePanel(grid, redraw), new AnglePanel(grid, redraw)];
   const say = status();
+  say.room([longestWords()]);
   controls(root, state);
   let view = null;
   const draw = (done = false) => {

@@ -198,6 +198,12 @@ export function describe(nShots, nSteps, number, first, now) {
   return `${given}. Scene ${number + 1}: the box overlaps the true one by IoU ${format(after)} (${verdict}), before adapting by ${format(before)}. ${all}`;
 }
 
+/** The longest that the read-out can become. */
+function longestWords() {
+  const missed = { boxes: [], overlaps: Array(QUERIES).fill(0) };
+  return describe(MOST_SHOTS, MOST_STEPS, QUERIES - 1, missed, missed);
+}
+
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
   LOOKS.forEach(({ name, text }) => {
@@ -243,6 +249,7 @@ function build({ root, state, redraw, reset, status }) {
   const grid = element(root, "div", { class: "mf-grid" });
   const [query, curve] = [new QueryPanel(grid), new CurvePanel(grid, redraw)];
   const say = status();
+  say.room([longestWords()]);
   const search = searches(state, tasks);
   const taskNumber = () => state.get("task") % tasks.length;
   /** @type {Found[]} */

@@ -232,19 +232,19 @@ class DrawingField {
 }
 
 const BARS = [
-  { name: "before", y: 3 },
-  { name: "after", y: 21 },
+  { name: "before", y: 13 },
+  { name: "after", y: 33 },
 ];
 
-/** Two bars with their percentages: the chance of a character before and after adapting. */
+/** Two bars under their percentages: the chance of a character before and after adapting. */
 class Chances {
   constructor(parent) {
-    this.svg = svgElement(parent, "svg", { width: "100%", height: 38, "aria-hidden": "true" });
+    this.svg = svgElement(parent, "svg", { width: "100%", height: 40, "aria-hidden": "true" });
     this.rows = BARS.map(({ name, y }, k) => {
       const group = svgElement(this.svg, "g", { class: `mf-role-${k === 0 ? "before" : "maml"}` });
-      svgElement(group, "rect", { class: "mf-trough", x: 0, y, width: "100%", height: 14, rx: 3 });
-      const bar = svgElement(group, "rect", { class: `mf-bar-${name}`, x: 0, y, height: 14, rx: 3 });
-      return { bar, text: svgElement(group, "text", { x: 5, y: y + 11.5, class: "mf-bar-text" }) };
+      svgElement(group, "rect", { class: "mf-trough", x: 0, y, width: "100%", height: 6, rx: 3 });
+      const bar = svgElement(group, "rect", { class: `mf-bar-${name}`, x: 0, y, height: 6, rx: 3 });
+      return { bar, text: svgElement(group, "text", { x: 0, y: y - 3, class: "mf-bar-text" }) };
     });
   }
 
@@ -373,6 +373,14 @@ class Board {
   }
 }
 
+/** The longest that the read-out can become. */
+function longestWords() {
+  const settings = { n_inner_steps: 20, alpha: 0.5 };
+  const chances = Float64Array.from({ length: WAYS }, (_, k) => Number(k === 0));
+  const facts = { before: chances, after: chances, pixels: 0, truth: 0 };
+  return describe({ get: (trait) => settings[trait] }, facts);
+}
+
 function lead(root, state, reset) {
   const top = element(root, "div", { class: "mf-lead" });
   slider(top, state, RANGES[0]);
@@ -388,6 +396,7 @@ function build({ root, state, reset, status }) {
   element(root, "p", { class: "mf-help", id: helpId, text: HELP });
   const board = new Board(root, state, helpId);
   const say = status();
+  say.room([longestWords(), missingIn(0), missingIn(WAYS)]);
   slider(element(root, "div", { class: "mf-controls" }), state, RANGES[1]);
   const adapter = new Adapter(convNet(WAYS), Float64Array.from(floats(state.get("theta"))));
   const answer = (five, drawing) => (before, after) => {

@@ -81,7 +81,7 @@ const roadOptions = () => ({
 
 const offsetOptions = () => ({
   label: "Distance from the middle of the road over time for three drives",
-  margin: [8, 8, 34, 44],
+  margin: [8, 8, 34, 54],
   height: (width) => Math.max(160, Math.min(230, Math.round(width * 0.32))),
   x: { min: 0, max: 10, ticks: [0, 2, 4, 6, 8, 10], label: "seconds" },
   y: { min: -20, max: 20, ticks: [-20, -10, 0, 10, 20], label: "cm from middle" },
@@ -176,6 +176,13 @@ export function describe(state, { drives, finite }) {
   return `${car}. Off the middle, root mean square: ${frozen} as trained, ${adapted} after ${data}, ${truth} with the true physics.`;
 }
 
+/** The longest that the read-out can become. */
+function longestWords() {
+  const settings = { grip: 1, wind: -1200, pull: -1.7, seconds: 2, n_inner_steps: 20 };
+  const drives = DRIVERS.map(() => ({ offsets: Array(ROAD_STEPS).fill(5) }));
+  return describe({ get: (trait) => settings[trait] }, { drives, finite: true });
+}
+
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
   DRIVERS.forEach(({ look, text }) => {
@@ -233,6 +240,7 @@ function build({ root, state, redraw, reset, status }) {
   legend(root);
   const panels = [new RoadPanel(root, redraw), new OffsetPanel(root, redraw)];
   const say = status();
+  say.room([longestWords()]);
   controls(root, state);
   let view = null;
   const draw = (done = false) => {
