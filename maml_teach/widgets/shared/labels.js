@@ -8,6 +8,7 @@
  */
 
 const [ASCENT, DESCENT] = [11, 3]; // of a label of 12 pixels
+const SPACE = 4; // pixels between two labels side by side
 const LETTER = 7.5; // half the height of a letter on a disc
 
 /** @param {number[]} centre @returns {Box} */
@@ -74,7 +75,8 @@ export function settle(node, spots, taken, frame) {
   if (!spot) return;
   const [x, y, anchor] = spot;
   for (const [name, value] of Object.entries({ x, y, "text-anchor": anchor })) node.setAttribute(name, value);
-  taken.push(boxAt(spot, width));
+  const { left, right, ...rows } = boxAt(spot, width);
+  taken.push({ left: left - SPACE, right: right + SPACE, ...rows });
 }
 
 /**

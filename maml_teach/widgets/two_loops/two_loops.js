@@ -238,7 +238,7 @@ class Plane {
     const marks = [...discs, ...minima.map(({ point }) => ({ at: this.pixel(point), r: 8 }))];
     const taken = marks.map(({ at, r }) => boxAround(at, r));
     const name = ({ label, tip }) => {
-      const spots = spotsAround(this.pixel(tip), [7, 16, 28], tip[0] < theta[0]);
+      const spots = spotsAround(this.pixel(tip), [7, 14, 21], tip[0] < theta[0]);
       settle(label, this.isReadable(theta, tip) ? spots : [], taken, frameOf(plot.box));
     };
     this.arrows.filter((arrow) => arrow.name === algorithm).forEach(name);
