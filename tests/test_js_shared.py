@@ -170,9 +170,9 @@ DISC = {"left": 90, "right": 110, "top": 40, "bottom": 60}
                 ["visible", 100, 71, "middle"],
             ],
         ),
-        ([{"point": [100, 50], "width": 300}], [], [["hidden"]]),
-        ([{"point": [100, 50], "width": 0}], [], [["hidden"]]),
-        ([{"point": [100, 50]}], [FRAME], [["hidden"]]),
+        ([{"point": [100, 50], "width": 300}], [], [["hidden", 0, 0, "start"]]),
+        ([{"point": [100, 50], "width": 0}], [], [["hidden", 0, 0, "start"]]),
+        ([{"point": [100, 50]}], [FRAME], [["hidden", 0, 0, "start"]]),
     ],
 )
 def test_a_label_takes_the_first_free_spot_or_is_not_shown(given, taken, wanted):

@@ -71,10 +71,10 @@ export const frameOf = ({ left, top, width, height }) => ({ left, right: left + 
 export function settle(node, spots, taken, frame) {
   const width = node.getComputedTextLength();
   const spot = width > 0 ? freeAmong(spots, width, taken, frame) : undefined;
-  node.setAttribute("visibility", spot ? "visible" : "hidden");
+  const [x, y, anchor] = spot ?? [0, 0, "start"]; // out of sight nothing is left of where it was
+  const shown = { visibility: spot ? "visible" : "hidden", x, y, "text-anchor": anchor };
+  for (const [name, value] of Object.entries(shown)) node.setAttribute(name, value);
   if (!spot) return;
-  const [x, y, anchor] = spot;
-  for (const [name, value] of Object.entries({ x, y, "text-anchor": anchor })) node.setAttribute(name, value);
   const { left, right, ...rows } = boxAt(spot, width);
   taken.push({ left: left - SPACE, right: right + SPACE, ...rows });
 }
