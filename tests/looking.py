@@ -72,3 +72,36 @@ def axe_violations(page, colours):
 def load_axe(page):
     """Put axe-core into a page."""
     page.evaluate(npm_file("axe-core/axe.min.js").read_text("utf-8"))
+
+
+# Set before a page is opened: what waits so long between two sentences says each at once.
+IMPATIENT = """() => {
+  const after = window.setTimeout;
+  window.setTimeout = (job, wait, ...given) => after(job, wait === 500 ? 0 : wait, ...given);
+}"""
+
+# Resolves once a figure has not changed for five frames; `most` milliseconds at most.
+QUIET = """(figure, most = 3000) => new Promise((done) => {
+  const end = performance.now() + most;
+  let calm = 0;
+  const watch = new MutationObserver(() => (calm = 0));
+  watch.observe(figure, { subtree: true, childList: true, characterData: true, attributes: true });
+  const next = () => {
+    if (calm++ < 5 && performance.now() < end) return requestAnimationFrame(next);
+    watch.disconnect();
+    done();
+  };
+  next();
+})"""
+
+
+def quiet(figure, most=3000):
+    """Wait until a figure has come to rest, so many milliseconds at most."""
+    figure.evaluate(QUIET, most)
+
+
+def open_impatient(visit, page_path, width):
+    """Open a page whose read-outs do not wait between two sentences."""
+    seen = visit("file", width=width)
+    seen.page.add_init_script(f"({IMPATIENT})()")
+    return seen.open(page_path)

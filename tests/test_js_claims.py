@@ -145,7 +145,7 @@ def measured_frame(claim):
     values = np.array(curves)[:, 1:]
     low, high = max(0.001, values[values > 0].min()), min(100, values.max())
     log = "xy" if claim == "variance" else "y"
-    return Frame(211, (8, 10, 34, 40), ENDS[claim], (low / 1.1, high * 1.1), log=log)
+    return Frame(211, (8, 13, 34, 40), ENDS[claim], (low / 1.1, high * 1.1), log=log)
 
 
 @pytest.mark.parametrize("claim", CLAIMS)

@@ -267,7 +267,7 @@ def test_distances_from_the_middle_are_drawn_over_time():
     _, offsets, _ = drives()
     found, most = wide(), 100 * np.abs(offsets).max()
     top = next(limit for limit in (10, 20, 50, 100, 200, 500, 1000) if most <= limit)
-    frame = Frame(192, (8, 8, 34, 44), (0, 10), (-top, top), width=WIDE)
+    frame = Frame(192, (8, 8, 34, 54), (0, 10), (-top, top), width=WIDE)
     for n, one in enumerate(offsets, start=3):
         points = frame.points(DT * np.arange(ROAD_STEPS), 100 * one)
         assert_drawn(found["curves"][n], points[: MOMENT + 1])
@@ -337,7 +337,7 @@ def test_the_sentence_where_the_loop_diverged(monkeypatch):
 
 
 def test_the_cars_are_sent_off_until_the_end():
-    frame = Frame(160, (8, 8, 34, 44), (0, 10), (0, 1))
+    frame = Frame(160, (8, 8, 34, 54), (0, 10), (0, 1))
     first, later, end, words, again, back = show(
         figure(n_inner_steps=0),
         *[("wait", 9000), NOW, DRIVE, ("wait", 120), NOW],

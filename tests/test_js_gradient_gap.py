@@ -120,19 +120,25 @@ def _by_series(answers):
 
 
 def test_names_stand_at_the_ends_of_the_curves_and_by_the_arrows(figure):
-    labels, x, y, big = show(
+    labels, x, y, big, second = show(
         figure,
         *[("read", ".mf-side text.mf-label", name) for name in ("text", "x", "y")],
         ("read", "text.mf-big", "x"),
+        ("read", "text.mf-small.mf-label"),
     )
     assert labels == ["FOMAML", "Reptile", "FOMAML", "Reptile ÷ K"]
     assert np.allclose(np.array(x, float), ANGLE.px(ALPHAS[-3]) + 7)
     ends = cells()[-3].mean(axis=0)
     assert np.allclose(np.array(y[:2], float), ANGLE.py(ends[[0, 2]]) + 4)
-    for at, angle, side in zip(big, cells()[ALPHA][:, [0, 2]].mean(axis=0), (1, -1), strict=True):
+    angles = cells()[ALPHA][:, [0, 2]].mean(axis=0)
+    for at, angle, side, algorithm, length in zip(
+        big, angles, (1, -1), ("FOMAML", "Reptile"), second, strict=True
+    ):
+        name = f"{algorithm} {angle:.0f}°"
         place = DIAL.px(polar(np.clip(angle, 38, 142), 2.14, side)[0])
         lean = (1 - np.cos(np.radians(angle))) / 2
-        assert float(at) == pytest.approx(np.clip(place - 104 * lean, 8, 340 - 6 - 104))
+        room = 7 * max(len(name), len(length))  # each letter has seven pixels
+        assert float(at) == pytest.approx(np.clip(place - room * lean, 8, 340 - 6 - room))
 
 
 def test_every_panel_follows_the_width_of_the_page(figure):

@@ -318,19 +318,6 @@ def test_a_letter_stands_on_its_loss_on_the_side_with_more_room(task, height, x)
     assert run_node("landscape", [("whereAt", [task, height])]) == [pytest.approx(x)]
 
 
-def test_a_label_takes_the_first_free_spot():
-    box = {"left": 0, "top": 0, "width": 200, "height": 100}
-    cases = [
-        ("freeSpot", [[100, 50], 20, [], box]),
-        ("freeSpot", [[100, 50], 20, [[100, 40]], box]),
-        ("freeSpot", [[100, 50], 20, [[100, 40], [100, 68]], box]),
-        ("freeSpot", [[199, 99], 20, [[190, 68], [190, 96]], box]),
-        ("freeSpot", [[1, 1], 20, [], box]),
-    ]
-    wanted = [[100, 40], [100, 68], [120, 54], [170, 82], [10, 12]]
-    assert_all_close("landscape", cases, wanted)
-
-
 def test_numbers_are_short_and_have_a_real_minus():
     cases = [
         ("relativeGap", [2.0, -1.0]),
@@ -384,7 +371,7 @@ def test_offered_rates_solve_the_steepest_task_or_swap_its_sides():
     )
     assert one == [pytest.approx(1 / 4.1)] and two == [pytest.approx(2 / 4.1)]
     bends = np.array([0.9, 6.0, 4.1]) * 3 * (1.0 - CENTRES) ** 2
-    assert far[0] == f"\u03b1 = 1 / curvature of {'ABC'[bends.argmax()]}"
+    assert far[0] == f"\u03b1 = 1 / curvature of {'ABC'[bends.argmax()]} at θ"
 
 
 def test_theta_and_centres_are_dragged_in_thousandths():

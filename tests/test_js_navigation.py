@@ -137,8 +137,8 @@ def test_first_and_last_walks_and_all_means_are_drawn():
         mean = states[:, :-1].mean(axis=0)
         assert_drawn(found["middles"][k], PLANE.points(*mean.T))
         x, y = PLANE.points(*mean[-1])
-        assert float(found["label x"][k]) == pytest.approx(x + 6)
-        assert float(found["label y"][k]) == pytest.approx(y - 6)
+        label = np.array([float(found[f"label {axis}"][k]) for axis in "xy"])
+        assert np.hypot(*(label - (x, y))) < 36  # pixels, wherever there is room
     assert found["labels"] == ["0", "1", "2", "3"]
     assert found["looks"] == [BEFORE, *[f"{AFTER} mf-between"] * 2, AFTER]
 

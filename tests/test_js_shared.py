@@ -148,6 +148,59 @@ def test_numbers_and_words_of_the_controls(function, cases):
     assert answers == [wanted for _, wanted in cases]
 
 
+FRAME = {"left": 0, "right": 200, "top": 0, "bottom": 100}
+DISC = {"left": 90, "right": 110, "top": 40, "bottom": 60}
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "wanted"),
+    [
+        ([{"point": [100, 50]}], [], [["visible", 110, 54, "start"]]),
+        ([{"point": [100, 50], "leftwards": True}], [], [["visible", 90, 54, "end"]]),
+        # A second one at the same place, and one that has no room at the right edge.
+        (
+            [{"point": [100, 50]}] * 2,
+            [DISC],
+            [["visible", 110, 54, "start"], ["visible", 90, 54, "end"]],
+        ),
+        ([{"point": [175, 50]}], [], [["visible", 165, 54, "end"]]),
+        # Between two others beside it there is room above, then below.
+        (
+            [{"point": [100, 50]}] * 4,
+            [DISC],
+            [
+                ["visible", 110, 54, "start"],
+                ["visible", 90, 54, "end"],
+                ["visible", 100, 37, "middle"],
+                ["visible", 100, 71, "middle"],
+            ],
+        ),
+        ([{"point": [100, 50], "width": 300}], [], [["hidden", 0, 0, "start"]]),
+        ([{"point": [100, 50], "width": 0}], [], [["hidden", 0, 0, "start"]]),
+        ([{"point": [100, 50]}], [FRAME], [["hidden", 0, 0, "start"]]),
+    ],
+)
+def test_a_label_takes_the_first_free_spot_or_is_not_shown(given, taken, wanted):
+    asked = [{"width": 30, "gaps": [10], **one} for one in given]
+    assert run_node("shared", [("settled", [asked, taken, FRAME])]) == [wanted]
+
+
+def test_a_label_without_room_nearby_goes_farther_off():
+    around = {"left": 60, "right": 140, "top": 20, "bottom": 90}
+    asked = [{"width": 30, "gaps": [10, 45], "point": [100, 50]}]
+    answers = run_node("shared", [("settled", [asked, [around], FRAME])])
+    assert answers == [[["visible", 145, 54, "start"]]]
+
+
+def test_a_letter_is_shown_where_no_disc_above_reaches_it():
+    discs = [{"at": [0, 0], "r": 10}, {"at": [17.4, 0], "r": 8}, {"at": [0, 17.6], "r": 8}]
+    discs += [{"at": [0, 18], "r": 8}]
+    frame = {"left": 5, "top": 7, "width": 20, "height": 30}
+    answers = run_node("shared", [("lettered", [discs]), ("frameOf", [frame])])
+    assert answers[0] == [True, False, True, False]
+    assert answers[1] == {"left": 5, "right": 25, "top": 7, "bottom": 37}
+
+
 def test_sliders_stand_for_values_and_back():
     shots, log = {"step": 0.5, "digits": 1}, {"log": True, "step": 0.001, "digits": 3}
     cases = [
@@ -216,6 +269,14 @@ def test_what_training_saw_is_told_apart_from_what_is_beyond(trained, words, bey
     assert said == [
         f" Beyond training: load (in training {words})." if far else "" for far in found
     ]
+
+
+@pytest.mark.parametrize(("trained", "end"), [([1, 2], 4), ([1.5, 4], 0.5), ([0, 5], 4), (None, 4)])
+def test_a_slider_at_its_end_is_beyond_training_where_it_goes_so_far(trained, end):
+    tilt = {"trait": "tilt", "label": "tilt", "min": -10, "max": 10, "step": 1, "digits": 0}
+    known = {"trained": {} if trained is None else {"load": trained}, "seed": 3}
+    given = ("atTheirEnds", [known, [SLIDE, tilt], ["load", "tilt", "seed"]])
+    assert run_node("shared", [given]) == [[end, -10, 3]]  # the longer of two ends within
 
 
 def test_harm_is_named_as_far_as_the_digits_tell():
@@ -329,7 +390,7 @@ def test_what_a_figure_is_called_and_that_nothing_of_it_is_left():
     )
     assert names[0].startswith("Meta-landscape: ") and roles == ["group"]
     assert classes == ["maml-figure mf-landscape"]
-    assert before[1] > 0 and before[2] == 2 and after == [0, 0, 0, 0]
+    assert before[1] > 0 and before[2] == 3 and after == [0, 0, 0, 0]
 
 
 def test_controls_show_and_set_their_trait():
@@ -378,7 +439,7 @@ def test_axes_stand_where_their_ticks_say():
     assert np.allclose([float(line.split(" ")[1].split("h")[0]) for line in lines[6:]], down)
     assert texts[:9] == ["0", "0.5", "1", "1.5", "2", "2.5", f"{MINUS}1", "0", "1"]
     assert texts[9:] == ["\u03b1 · curvature", "dθ\u2032/dθ"]
-    assert np.allclose(np.array(x[:6], float), across) and y[:6] == ["183"] * 6
+    assert np.allclose(np.array(x[:6], float), across) and y[:6] == ["185"] * 6
     assert x[6:9] == ["28"] * 3 and np.allclose(np.array(y[6:9], float), down + 4)
     assert (x[9], y[9]) == ("182", "199")
 

@@ -146,7 +146,7 @@ def test_the_plane_shows_inner_paths_arrows_and_minima():
         ("read", ".mf-plane path.mf-arrow", "d"),
         ("read", ".mf-plane path.mf-arrow", "class"),
         ("read", ".mf-plane g.mf-minimum", "transform"),
-        ("read", ".mf-plane g.mf-minimum text"),
+        ("read", ".mf-plane text.mf-minimum-name"),
         ("read", ".mf-plane g.mf-drag", "transform"),
         ("read", ".mf-plane path.mf-bowl", "d"),
     ]

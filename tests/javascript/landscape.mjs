@@ -2,12 +2,12 @@ import * as bowls from "../../maml_teach/widgets/landscape/bowls.js";
 import * as landscape from "../../maml_teach/widgets/landscape/landscape.js";
 import { answer, state } from "./harness.mjs";
 
-const { compute, drawable, figures, freeSpot, gapText, hops, innerLoopInWords, ratioText, relativeGap } = landscape;
+const { compute, drawable, figures, gapText, hops, innerLoopInWords, ratioText, relativeGap } = landscape;
 const { brief, describe, whereAt, withinPicture } = landscape;
 
 answer({
   ...bowls, // scalars throughout, so nothing has to be read
-  ...{ brief, drawable, figures, freeSpot, gapText, hops, innerLoopInWords, ratioText, relativeGap },
+  ...{ brief, drawable, figures, gapText, hops, innerLoopInWords, ratioText, relativeGap },
   ...{ whereAt, withinPicture },
   compute: [compute, state],
   sentence: [(traits) => describe(compute(traits)), state],

@@ -84,6 +84,9 @@ class Element {
   getBoundingClientRect() {
     return { left: 0, top: 0, width: WIDTH, height: WIDTH };
   }
+  getComputedTextLength() {
+    return 7 * this.textContent.length;
+  }
   setPointerCapture() {}
   matches() {
     return true; // the one state that is asked for: where the keyboard is

@@ -12,6 +12,5 @@ answer({
   pointsOnSine: (settings) => playground.supportPoints(settings, Math.sin),
   walked: [walked, state, plain, plain],
   // JSON has no infinity: null stands for a run that never diverges.
-  errorAxis: (runs) => playground.errorAxis(runs.map((run) => ({ ...run, diverged: run.diverged ?? Infinity }))),
   widestGap: playground.widestGap,
 });

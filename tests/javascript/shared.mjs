@@ -1,5 +1,6 @@
 import * as conv from "../../maml_teach/widgets/shared/conv.js";
 import { film } from "../../maml_teach/widgets/shared/film.js";
+import * as labels from "../../maml_teach/widgets/shared/labels.js";
 import * as maths from "../../maml_teach/widgets/shared/maths.js";
 import * as quadratic from "../../maml_teach/widgets/shared/quadratic.js";
 import { inSlices } from "../../maml_teach/widgets/shared/slices.js";
@@ -71,6 +72,15 @@ function filmed(reel, acts, still) {
   });
 }
 
+/** Labels of given widths put among the spots around points one after the other, in a frame. */
+function settled(given, taken, frame) {
+  return given.map(({ width, point, gaps, leftwards = false }) => {
+    const node = { getComputedTextLength: () => width, setAttribute: (name, value) => (node[name] = value) };
+    labels.settle(node, labels.spotsAround(point, gaps, leftwards), taken, frame);
+    return [node.visibility, node.x, node.y, node["text-anchor"]].filter((value) => value !== undefined);
+  });
+}
+
 /** A convolution and its way back: what comes out, the weights' gradient, the pictures' gradient. */
 function convolution(layer, theta, images, n, received) {
   const there = conv.convolved(layer, theta, images, n);
@@ -103,6 +113,9 @@ answer({
   uniforms: firstUniforms,
   sampleWithoutReplacement: maths.sampleWithoutReplacement,
 
+  settled,
+  lettered: labels.lettered,
+  frameOf: labels.frameOf,
   product: [product, floats, plain, floats, plain, plain, plain, plain],
 
   quadratic: made,
@@ -135,6 +148,7 @@ answer({
   withTraining: [ui.withTraining, plain, state],
   beyondTraining: [ui.beyondTraining, state, plain],
   harmed: ui.harmed,
+  atTheirEnds: [(given, ranges, traits) => traits.map(ui.atTheirEnds(given, ranges).get), state, plain, plain],
 
   slicedWork,
   filmed,

@@ -8,7 +8,7 @@ import { film, layers, trail } from "../shared/film.js";
 import { figure } from "../shared/lifecycle.js";
 import { gradient, network, plus } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { beyondTraining, button, choice, element, floats, format, harmed, panel } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, choice, element, floats, format, harmed, panel } from "../shared/ui.js";
 import { slider, svgElement, withTraining } from "../shared/ui.js";
 
 const N_COMMANDS = 300; // three seconds
@@ -179,6 +179,13 @@ export function describe(state, { followers, moments, finite }) {
   return `${load}. Off the wanted angles over the whole motion but its first three tenths of a second, root mean square: ${each}.${verdict(steps, errors)}${beyond}`;
 }
 
+/** The longest that the read-out can become: of arms that turn the other way. */
+function longestWords(state) {
+  const moments = Array(N_COMMANDS).fill({ q: [0, 0] });
+  const followers = MOVERS.map((_, n) => ({ reached: Array(N_COMMANDS).fill([2 + n / 10, 0]) }));
+  return describe(atTheirEnds(state, RANGES), { followers, moments, finite: true });
+}
+
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
   const entry = (className, path, text) => {
@@ -229,7 +236,7 @@ function build({ root, state, redraw, reset, status }) {
   legend(root);
   const grid = element(root, "div", { class: "mf-grid" });
   const panels = [new SidePanel(grid, redraw), new AnglePanel(grid, redraw)];
-  const say = status();
+  const say = status().room([longestWords(state)]);
   controls(root, state);
   let view = null;
   const draw = (done = false) => {

@@ -236,7 +236,7 @@ export function measuredOptions(state, { trial, curves }) {
   const ticks = [0.001, 0.01, 0.1, 1, 10, 100, ...fine].filter((v) => v >= low / 1.1 && v <= high * 1.1);
   return {
     label: `${state.get("measured_title")}, over the slider's values`,
-    margin: [8, 10, 34, 40],
+    margin: [8, 13, 34, 40],
     height: wide,
     x: trial.measured.x,
     y: { min: low / 1.1, max: high * 1.1, log: true, ticks, format: shortPower },
@@ -277,6 +277,17 @@ export function describe(state, source, live) {
   return `${trial.single(state)}. ${state.get("measured_title")}: ${values.join(", ")}.${live.words(state, source)}`;
 }
 
+/** What the read-out says at places of the slider from end to end. */
+function allWords(state, source, live) {
+  const { trait, min, max, log, digits } = source.range;
+  const along = (share) => (log ? min * (max / min) ** share : min + share * (max - min));
+  const at = (share) => Number(along(share).toFixed(digits));
+  return Array.from({ length: 101 }, (_, k) => {
+    const value = at(k / 100);
+    return describe({ get: (name) => (name === trait ? value : state.get(name)) }, source, live);
+  });
+}
+
 function lead(root, state, { range, starts }, reset) {
   const top = element(root, "div", { class: "mf-lead" });
   slider(top, state, range);
@@ -294,7 +305,7 @@ function build({ root, state, redraw, reset, status }) {
   const grid = element(root, "div", { class: "mf-grid" });
   const live = source.trial.live(grid, redraw);
   const panels = [live, new MeasuredPanel(grid, state, source, redraw)];
-  const say = status();
+  const say = status().room(allWords(state, source, live));
   const draw = () => {
     for (const panel of panels) panel.draw(state, source);
     say(describe(state, source, live));

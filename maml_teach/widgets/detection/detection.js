@@ -9,7 +9,7 @@ import { boxOf, CANVAS, finder, gradient, mapsOf, overlapOf } from "./finder.js"
 import { figure } from "../shared/lifecycle.js";
 import { plus } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { beyondTraining, button, element, floats, format, harmed, panel } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, element, floats, format, harmed, panel } from "../shared/ui.js";
 import { slider, svgElement, withTraining } from "../shared/ui.js";
 
 const AREA = CANVAS ** 2;
@@ -205,6 +205,13 @@ export function describe(nShots, nSteps, number, first, now) {
   return `${given}. Scene ${number + 1}: the box overlaps the true one by IoU ${format(after)} (${verdict}), before adapting by ${format(before)}. ${all}${harm}`;
 }
 
+/** The longest that the read-out can become. */
+function longestWords(state) {
+  const [hit, missed] = [0.5, 0].map((overlap) => ({ boxes: [], overlaps: Array(QUERIES).fill(overlap) }));
+  const beyond = beyondTraining(atTheirEnds(state, RANGES), RANGES);
+  return describe(MOST_SHOTS, MOST_STEPS, QUERIES - 1, hit, missed) + beyond;
+}
+
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
   LOOKS.forEach(({ name, text }) => {
@@ -250,7 +257,7 @@ function build({ root, state, redraw, reset, status }) {
   const grid = element(root, "div", { class: "mf-grid" });
   const trained = withTraining(RANGES, state)[0].trained;
   const [query, curve] = [new QueryPanel(grid), new CurvePanel(grid, redraw, trained?.slice(1) ?? [])];
-  const say = status();
+  const say = status().room([longestWords(state)]);
   const search = searches(state, tasks);
   const taskNumber = () => state.get("task") % tasks.length;
   /** @type {Found[]} */

@@ -6,7 +6,7 @@ import { convNet, gradient, scores, softmax } from "../shared/conv.js";
 import { figure } from "../shared/lifecycle.js";
 import { plus } from "../shared/maths.js";
 import { afterRepaint } from "../shared/slices.js";
-import { beyondTraining, button, element, floats, format, harmed, slider } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, element, floats, format, harmed, slider } from "../shared/ui.js";
 import { svgElement, uniqueId, withTraining } from "../shared/ui.js";
 
 const SIDE = 28; // pixels
@@ -233,19 +233,19 @@ class DrawingField {
 }
 
 const BARS = [
-  { name: "before", y: 3 },
-  { name: "after", y: 21 },
+  { name: "before", y: 13 },
+  { name: "after", y: 33 },
 ];
 
-/** Two bars with their percentages: the chance of a character before and after adapting. */
+/** Two bars under their percentages: the chance of a character before and after adapting. */
 class Chances {
   constructor(parent) {
-    this.svg = svgElement(parent, "svg", { width: "100%", height: 38, "aria-hidden": "true" });
+    this.svg = svgElement(parent, "svg", { width: "100%", height: 40, "aria-hidden": "true" });
     this.rows = BARS.map(({ name, y }, k) => {
       const group = svgElement(this.svg, "g", { class: `mf-role-${k === 0 ? "before" : "maml"}` });
-      svgElement(group, "rect", { class: "mf-trough", x: 0, y, width: "100%", height: 14, rx: 3 });
-      const bar = svgElement(group, "rect", { class: `mf-bar-${name}`, x: 0, y, height: 14, rx: 3 });
-      return { bar, text: svgElement(group, "text", { x: 5, y: y + 11.5, class: "mf-bar-text" }) };
+      svgElement(group, "rect", { class: "mf-trough", x: 0, y, width: "100%", height: 6, rx: 3 });
+      const bar = svgElement(group, "rect", { class: `mf-bar-${name}`, x: 0, y, height: 6, rx: 3 });
+      return { bar, text: svgElement(group, "text", { x: 0, y: y - 3, class: "mf-bar-text" }) };
     });
   }
 
@@ -387,6 +387,12 @@ class Board {
   }
 }
 
+/** The longest that the read-out can become. */
+function longestWords(state) {
+  const [before, after] = [0, 1].map((sure) => Float64Array.from({ length: WAYS }, (_, k) => Number(k === sure)));
+  return describe(atTheirEnds(state, RANGES), { before, after, pixels: 0, truth: 0 });
+}
+
 function lead(root, state, reset) {
   const controls = element(root, "div", { class: "mf-controls" });
   withTraining(RANGES, state).forEach((range) => slider(controls, state, range));
@@ -401,7 +407,7 @@ function build({ root, state, reset, status }) {
   const helpId = uniqueId("help");
   element(root, "p", { class: "mf-help", id: helpId, text: HELP });
   const board = new Board(root, state, helpId);
-  const say = status();
+  const say = status().room([longestWords(state), missingIn(0), missingIn(WAYS)]);
   const adapter = new Adapter(convNet(WAYS), Float64Array.from(floats(state.get("theta"))));
   const answer = (five, drawing) => (before, after) => {
     board.judge(before, after);

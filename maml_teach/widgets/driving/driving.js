@@ -8,7 +8,7 @@ import { film, layers, trail } from "../shared/film.js";
 import { figure } from "../shared/lifecycle.js";
 import { adapt, network } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { beyondTraining, button, choice, element, floats, format, harmed, panel } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, choice, element, floats, format, harmed, panel } from "../shared/ui.js";
 import { slider, svgElement, withTraining } from "../shared/ui.js";
 
 const ROAD_STEPS = 200; // ten seconds
@@ -105,7 +105,7 @@ const roadOptions = () => ({
 
 const offsetOptions = () => ({
   label: "Distance from the middle of the road over time for three drives",
-  margin: [8, 8, 34, 44],
+  margin: [8, 8, 34, 54],
   height: (width) => Math.max(160, Math.min(230, Math.round(width * 0.32))),
   x: { min: 0, max: 10, ticks: [0, 2, 4, 6, 8, 10], label: "seconds" },
   y: { min: -20, max: 20, ticks: [-20, -10, 0, 10, 20], label: "cm from middle" },
@@ -205,6 +205,12 @@ export function describe(state, { drives, finite }) {
   return `${car}. Off the middle over the whole drive but its first second, root mean square: ${errors}.${verdict(steps, drives)}${beyond}`;
 }
 
+/** The longest that the read-out can become. */
+function longestWords(state) {
+  const drives = DRIVERS.map((_, n) => ({ offsets: Array(ROAD_STEPS).fill(5 + n) }));
+  return describe(atTheirEnds(state, RANGES), { drives, finite: true });
+}
+
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
   DRIVERS.forEach(({ key, look, text }) => {
@@ -261,7 +267,7 @@ function build({ root, state, redraw, reset, status }) {
   const reel = lead(root, state, redraw, reset);
   legend(root);
   const panels = [new RoadPanel(root, redraw), new OffsetPanel(root, redraw)];
-  const say = status();
+  const say = status().room([longestWords(state)]);
   controls(root, state);
   let view = null;
   const draw = (done = false) => {

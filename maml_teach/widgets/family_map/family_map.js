@@ -80,6 +80,9 @@ export function inCell(value) {
   return value >= 10 ? value.toFixed(0) : value.toPrecision(2);
 }
 
+/** .055 for 0.055: there is room for seven of them on a phone. */
+const short = (text) => text.replace(/^0\./, ".");
+
 /** Everything the picture shows. `maps` are the runs of all algorithms. */
 export function compute(state, { maps, names, alphas, betas, reference, nMetaSteps }) {
   const a = names.indexOf(state.get("algorithm"));
@@ -126,7 +129,7 @@ class MapPanel {
     runs.forEach((column, i) => column.forEach((run, j) => this.drawCell(i, j, run, view, [w, h])));
     const [x, y] = [this.plot.px(i) - w / 2, this.plot.py(j) - h / 2];
     for (const frame of this.frames) placeRect(frame, x, y, w, h);
-    const corner = best && [this.plot.px(best.i) + w / 2 - 7, this.plot.py(best.j) - h / 2 + 7];
+    const corner = best && [this.plot.px(best.i) + w / 2 - 5.5, this.plot.py(best.j) - h / 2 + 5.5];
     this.best.setAttribute("d", best ? star(corner, 4.4) : "");
     this.best.setAttribute("class", `mf-best ${best ? this.shade(runs[best.i][best.j], view) : ""}`);
   }
@@ -147,7 +150,7 @@ class MapPanel {
     for (const node of [box, lines]) placeRect(node, x - w / 2 + 1, y - h / 2 + 1, w - 2, h - 2);
     const diverges = run.verdict === "diverges";
     cross.setAttribute("d", diverges ? crossAt([x, y], 5) : "");
-    text.textContent = diverges ? "" : inCell(run.last);
+    text.textContent = diverges ? "" : short(inCell(run.last));
     text.setAttribute("x", x);
     text.setAttribute("y", y + 4);
     const rates = `α = ${view.alphas[i]}, β = ${view.betas[j]}`;
@@ -185,7 +188,7 @@ const indexAxis = (values, label) => ({
   min: -0.5,
   max: values.length - 0.5,
   ticks: values.map((_, k) => k),
-  format: (k) => String(values[k]).replace(/^0\./, "."), // room for seven of them on a phone
+  format: (k) => short(String(values[k])),
   label,
 });
 
@@ -293,6 +296,19 @@ export function describe({ names, a, i, j, runs, run, best, alpha, beta, alphas,
   );
 }
 
+/** All that the read-out can say. */
+function allWords(source) {
+  const { names, alphas, betas } = source;
+  return names.flatMap((algorithm) =>
+    alphas.flatMap((alpha) =>
+      betas.map((beta) => {
+        const given = { algorithm, alpha, beta };
+        return describe(compute({ get: (trait) => given[trait] }, source));
+      }),
+    ),
+  );
+}
+
 /** One training in words. */
 export function story(curve, verdict, nMetaSteps) {
   const [start, steps] = [formatLoss(curve[0]), nMetaSteps.toLocaleString("en")];
@@ -393,7 +409,7 @@ function build({ root, state, redraw, reset, status }) {
   const map = new MapPanel(grid, source, choose, redraw);
   const panels = [map, new CurvesPanel(grid, source, choose, redraw)];
   criterion(root, source.reference);
-  const say = status();
+  const say = status().room(allWords(source));
   controls(root, state, source);
   bests(root, state, source);
   const draw = () => {

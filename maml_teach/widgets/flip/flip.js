@@ -17,6 +17,8 @@ import { panel, svgElement } from "../shared/ui.js";
 const LABEL = "Flip a mistake: a program, its result and its check, with and without the mistake";
 const TRAITS = ["mistake", "version"];
 const NAMES = { wrong: "with the mistake", right: "as it should be" };
+/** @type {Version[]} */
+const VERSIONS = ["wrong", "right"];
 const MARKS = { wrong: "✗", right: "✓", both: " " };
 const WIDE = 540; // pixels from which the list has room beside the program
 
@@ -177,7 +179,7 @@ class ResultPanel {
 /** Which curve is which; the signs are those of the program's lines. */
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
-  for (const version of ["wrong", "right"]) {
+  for (const version of VERSIONS) {
     const item = element(list, "li", { class: `mf-${version}` });
     const swatch = svgElement(item, "svg", { width: 34, height: 12, "aria-hidden": "true" });
     svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H34" });
@@ -197,7 +199,8 @@ function build({ root, state, redraw, reset, status }) {
   const result = new ResultPanel(bench, redraw);
   legend(bench);
   const programs = new Programs(root, cases);
-  const say = status();
+  const words = cases.flatMap((each) => VERSIONS.map((version) => sentence(each, version)));
+  const say = status().room(words);
   const draw = () => {
     const shown = cases.find(({ number }) => number === state.get("mistake"));
     const version = state.get("version");

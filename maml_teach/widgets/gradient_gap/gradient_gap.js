@@ -184,17 +184,19 @@ class Dial {
   /** Two lines at the rim; near the axis they keep clear of the exact arrow. */
   drawLabel({ name, side, lines }, angle, length) {
     const at = polar(Math.max(38, Math.min(142, angle)), LIMIT + 0.14, side);
-    const { left, width } = this.plot.box;
+    const { left, top, width, height } = this.plot.box;
     const x = this.plot.px(at[0]);
     const lean = 0.5 - 0.5 * Math.cos((angle * Math.PI) / 180); // 0 at the right, 1 at the left
-    const room = 104; // pixels, enough for "FOMAML 127°"
-    const from = Math.max(left + 2, Math.min(left + width - room, x - lean * room));
-    const first = this.plot.py(at[1]) + (side > 0 ? -18 : 12);
     const what = name === "Reptile" ? "length ÷ K" : "length";
-    [`${name} ${angle.toFixed(0)}°`, `${what}: ${times(length)}`].forEach((text, k) => {
-      lines[k].textContent = text;
-      lines[k].setAttribute("x", from);
-      lines[k].setAttribute("y", first + 14 * k);
+    const words = [`${name} ${angle.toFixed(0)}°`, `${what}: ${times(length)}`];
+    lines.forEach((line, k) => (line.textContent = words[k]));
+    const room = Math.max(...lines.map((line) => line.getComputedTextLength()));
+    const from = Math.max(left + 2, Math.min(left + width - room, x - lean * room));
+    const wanted = this.plot.py(at[1]) + (side > 0 ? -18 : 12);
+    const first = Math.max(top + 12, Math.min(top + height - 18, wanted)); // both lines are in the frame
+    lines.forEach((line, k) => {
+      line.setAttribute("x", from);
+      line.setAttribute("y", first + 14 * k);
     });
   }
 }
@@ -354,6 +356,18 @@ export function describe({ name, k, alphas, chosen, now, before, harmful }) {
   );
 }
 
+/** All that the read-out can say. */
+function allWords(state, source) {
+  const steps = Array.from({ length: source.shape[2] }, (_, k) => k + 1);
+  return state.get("names").flatMap((start) =>
+    steps.flatMap((nInnerSteps) => {
+      const given = { start, n_inner_steps: nInnerSteps };
+      const view = compute({ get: (trait) => given[trait] ?? state.get(trait) }, source);
+      return view.cells.map((now, chosen) => describe({ ...view, now, chosen }));
+    }),
+  );
+}
+
 function legend(parent) {
   const list = element(parent, "ul", { class: "mf-legend" });
   const swatch = (className, text, shapes) => {
@@ -417,7 +431,7 @@ function build({ root, state, redraw, reset, status }) {
   legend(root);
   const grid = element(root, "div", { class: "mf-grid mf-uneven" });
   const panels = [new Dial(grid, redraw), ...curvePanels(grid, alphas, redraw)];
-  const say = status();
+  const say = status().room(allWords(state, source));
   controls(root, state, source);
   const draw = () => {
     const view = compute(state, source);

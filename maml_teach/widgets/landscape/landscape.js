@@ -2,6 +2,7 @@
  * Meta-landscape: three tasks over one number theta, and F, the mean of their losses after
  * adapting. The mathematics is in bowls.js.
  */
+import { boxAround, boxAt, frameOf, lettered, settle, spotsAround } from "../shared/labels.js";
 import { figure } from "../shared/lifecycle.js";
 import { REACH, arrival, bend, centralDifference, collapsed, fomaml, innerPath } from "./bowls.js";
 import { inWords, metaGradient, metaObjective, minimum, reptile } from "./bowls.js";
@@ -10,6 +11,7 @@ import { button, choice, dragPoint, element, format, formatLoss } from "../share
 import { panel, slider, svgElement } from "../shared/ui.js";
 
 const TOP = 2.4; // of the picture, in units of the loss
+const RADII = { prime: 6.5, centre: 8.5, dot: 5 }; // pixels
 const LANES = [-0.36, -0.65, -0.94];
 const NAMES = ["A", "B", "C"];
 const POWERS = { bowl: 2, quartic: 4 };
@@ -110,13 +112,13 @@ class Landscape {
     return { loss, lane, inner, label };
   }
 
-  /** theta_prime, on top of the centre: where both meet, a ring is left of it. */
+  /** theta_prime, on top of the centre: where both meet, the letter is that of the ring. */
   makeEnd(name, k) {
     const over = svgElement(this.plot.over, "g", { class: `mf-task-${k} mf-fixed` });
     const mark = svgElement(over, "g", { class: "mf-prime" });
-    svgElement(mark, "circle", { r: 6.5 });
-    svgElement(mark, "text", { y: 3.5, text: name });
-    return { mark, away: svgElement(over, "text", { class: "mf-halo mf-away" }) };
+    svgElement(mark, "circle", { r: RADII.prime });
+    svgElement(mark, "text", { y: 4, text: name });
+    return { mark, away: svgElement(over, "text", { class: "mf-halo mf-away" }), at: [0, 0] };
   }
 
   makeMark(d, text) {
@@ -129,9 +131,9 @@ class Landscape {
     const onMove = ([x]) => moveCentre(k, x);
     const label = `centre of task ${name}`;
     const point = dragPoint(this.plot, { label, step: 0.05, onMove, className: `mf-task-${k} mf-centre` });
-    svgElement(point.mark, "circle", { r: 8.5 });
-    svgElement(point.mark, "text", { class: "mf-letter", y: 4, text: name });
-    return point;
+    svgElement(point.mark, "circle", { r: RADII.centre });
+    const letter = svgElement(point.mark, "text", { class: "mf-letter", y: 4, text: name });
+    return { ...point, letter };
   }
 
   draw(view) {
@@ -143,6 +145,7 @@ class Landscape {
     this.joint.setAttribute("d", plot.line(sampled(F(still), ends, 160)));
     this.objective.setAttribute("d", plot.line(sampled(F(view.inner), ends, 320)));
     this.tasks.forEach((task, k) => this.drawTask(task, view, k));
+    this.drawWords(view.tasks);
     this.drawSpot(view);
     this.drawMark(this.marks.best, view.best);
     this.drawMark(this.marks.joint, view.joint);
@@ -161,20 +164,33 @@ class Landscape {
     lane.setAttribute("d", plot.line([[-REACH, y], [REACH, y]]));
     const xs = withinPicture(paths[k]).map((x) => plot.px(drawable(x)));
     inner.setAttribute("d", hops(xs, plot.py(y)));
-    this.drawEnd(this.ends[k], paths[k].at(-1), y);
+    this.drawEnd(k, paths[k].at(-1));
     this.drawLetter(label, task, (0.95 - 0.12 * k) * TOP);
   }
 
-  /** theta_prime, or where it lies if that is beyond the picture. */
-  drawEnd({ mark, away }, thetaPrime, lane) {
-    const { plot } = this;
-    const [x] = plot.inside([drawable(thetaPrime), lane]);
-    const right = x > 0;
+  /** theta_prime, or the edge and where it lies if that is beyond the picture. */
+  drawEnd(k, thetaPrime) {
+    const { mark, away } = this.ends[k];
+    const [x] = this.plot.inside([drawable(thetaPrime), LANES[k]]);
     const text = `θ′ = ${figures(thetaPrime)}`;
-    put(mark, plot.px(x), plot.py(lane));
-    away.textContent = x === thetaPrime ? "" : right ? `${text} ▸` : `◂ ${text}`;
-    away.setAttribute("text-anchor", right ? "end" : "start");
-    put(away, plot.px(x) + (right ? -8 : 8), plot.py(lane) - 10);
+    this.ends[k].at = [this.plot.px(x), this.plot.py(LANES[k])];
+    put(mark, ...this.ends[k].at);
+    away.textContent = x === thetaPrime ? "" : x > 0 ? `${text} ▸` : `◂ ${text}`;
+  }
+
+  /** What stands in the lanes: a letter on each disc that shows enough of itself, and far ends. */
+  drawWords(tasks) {
+    const { plot } = this;
+    const discs = tasks.map(({ centre }, k) => ({ at: [plot.px(centre), plot.py(LANES[k])], r: RADII.centre }));
+    const rings = this.ends.map(({ at }) => ({ at, r: RADII.prime }));
+    const taken = [...discs, ...rings].map(({ at, r }) => boxAround(at, r));
+    this.centres.forEach(({ letter }, k) => {
+      const [, readable] = lettered([rings[k], discs[k]]);
+      letter.setAttribute("visibility", readable ? "visible" : "hidden");
+    });
+    this.ends.forEach(({ at, away }) => {
+      settle(away, spotsAround(at, [11, 24, 40], at[0] > plot.px(0)), taken, frameOf(plot.box));
+    });
   }
 
   /** The letter of a task on its loss, at a height of its own, on the side with more room. */
@@ -276,7 +292,7 @@ class Arrivals {
   makeDot(name, k) {
     const group = svgElement(this.plot.over, "g", { class: `mf-task-${k} mf-fixed` });
     const dot = svgElement(group, "circle", { class: "mf-optimum", r: 5 });
-    const label = svgElement(group, "text", { class: "mf-halo mf-fit-label", "text-anchor": "middle" });
+    const label = svgElement(group, "text", { class: "mf-halo mf-fit-label" });
     return { name, dot, label };
   }
 
@@ -296,7 +312,10 @@ class Arrivals {
     const { top, height, width } = plot.box;
     const rect = { x: left, y: top, width: plot.box.left + width - left, height };
     for (const [name, value] of Object.entries(rect)) this.zone.setAttribute(name, value);
-    this.zones.forEach((node, k) => put(node, plot.px([0.5, 1.5, 2.25][k] * one), top + height - 6));
+    this.zones.forEach((node, k) => {
+      node.setAttribute("x", plot.px([0.5, 1.5, 2.25][k] * one));
+      node.setAttribute("y", top + height - 6);
+    });
     this.drawDots(view);
     this.table(view);
   }
@@ -304,17 +323,19 @@ class Arrivals {
   /** Dots beyond the axes stay at the edge, with an arrow. */
   drawDots({ products, arrivals }) {
     const { plot } = this;
-    const placed = [];
+    const points = this.dots.map((_, k) => [drawable(products[k]), drawable(arrivals[k])]);
+    const inside = points.map((point) => plot.inside(point));
+    const places = inside.map(([x, y]) => [plot.px(x), plot.py(y)]);
+    const taken = places.map((at) => boxAround(at, RADII.dot));
+    this.zones.forEach((node) => taken.push(boxOf(node)));
     this.dots.forEach(({ name, dot, label }, k) => {
-      const point = [drawable(products[k]), drawable(arrivals[k])];
-      const inside = plot.inside(point);
-      const at = [plot.px(inside[0]), plot.py(inside[1])];
-      const ways = [point[0] > inside[0] && "▸", point[1] > inside[1] && "▴", point[1] < inside[1] && "▾"];
-      label.textContent = name + ways.filter(Boolean).join("");
-      put(dot, ...at);
-      const spot = freeSpot(at, 10 + 8 * label.textContent.length, placed, plot.box);
-      placed.push(spot);
-      put(label, ...spot);
+      const [[x, y], [u, v]] = [points[k], inside[k]];
+      label.textContent = name + [x > u && "▸", y > v && "▴", y < v && "▾"].filter(Boolean).join("");
+      put(dot, ...places[k]);
+      const [across, down] = places[k];
+      /** @type {import("../shared/labels.js").Spot[]} */
+      const above = [[across, down - 10, "middle"], [across, down + 18, "middle"]];
+      settle(label, [...above, ...spotsAround(places[k], [9, 18, 28])], taken, frameOf(plot.box));
     });
   }
 
@@ -325,21 +346,9 @@ class Arrivals {
   }
 }
 
-const AROUND = [[0, -10], [0, 18], [1, 4], [-1, 4], [1, -10], [-1, -10], [-1, 18]]; // widths, pixels
-
-/** The first place around a dot where a label of that width meets no other; kept off the edges. */
-/** @param {number[]} wish */
-export function freeSpot([x, y], width, placed, { left, top, width: room, height }) {
-  const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
-  const u0 = clamp(x, left + width / 2, left + room - width / 2);
-  const v0 = clamp(y, top + 22, top + height - 22);
-  const spots = AROUND.map(([across, down]) => [u0 + across * width, v0 + down]);
-  /** @param {number[]} spot */
-  const inside = ([u]) => u >= left + width / 2 && u <= left + room - width / 2;
-  /** @param {number[]} spot */
-  const free = ([u, v]) => placed.every(([a, b]) => Math.abs(a - u) >= width - 4 || Math.abs(b - v) >= 13);
-  return spots.find((spot) => inside(spot) && free(spot)) ?? spots[0];
-}
+/** The box of a text that stands in the middle of its place. */
+const boxOf = (node) =>
+  boxAt([Number(node.getAttribute("x")), Number(node.getAttribute("y")), "middle"], node.getComputedTextLength());
 
 const BOWL_AXES = {
   x: { min: 0, max: 2.5, ticks: [0, 0.5, 1, 1.5, 2, 2.5], label: "α · curvature" },
@@ -474,15 +483,25 @@ export function describe(view) {
   );
 }
 
+/** The longest that the read-out can become: each task fares in another way. */
+function longestWords() {
+  const small = -0.0012345;
+  const values = { value: -small, exact: small, numeric: small, gap: 1e-10, paths: NAMES.map(() => [0]) };
+  const lowest = { best: { theta: -REACH, value: 1, flat: false }, joint: { theta: -1 } };
+  return describe({ theta: -1, power: 4, products: [0.5, 4.5, 123.45], ...values, ...lowest });
+}
+
 /** Buttons that set alpha to 1 or 2 over the curvature of the task that bends most at theta. */
 function presets(parent, state) {
   const make = (factor) => {
-    const node = button(parent, "", () => state.set({ alpha: wanted }));
+    const title = "The task whose loss bends most at θ";
+    const node = button(parent, "", () => state.set({ alpha: wanted }), { class: "mf-preset", title });
     let wanted = 0;
-    return ({ bends }) => {
+    return ({ bends, power }) => {
       const steepest = Math.max(...bends);
       wanted = factor / steepest;
-      node.textContent = `α = ${factor} / curvature of ${NAMES[bends.indexOf(steepest)]}`;
+      const where = power === 2 ? "" : " at θ"; // a bowl bends everywhere as much
+      node.textContent = `α = ${factor} / curvature of ${NAMES[bends.indexOf(steepest)]}${where}`;
       node.disabled = !(wanted >= 0.01 && wanted <= 1);
     };
   };
@@ -531,7 +550,7 @@ function build({ root, state, redraw, reset, status }) {
   const side = element(grid, "div", { class: "mf-side" });
   const panels = [landscape, new Arrivals(side, redraw)];
   const gradients = gradientTable(side);
-  const say = status();
+  const say = status().room([longestWords()]);
   const box = element(root, "div", { class: "mf-controls" });
   for (const range of RANGES) slider(box, state, range);
   const draw = () => {

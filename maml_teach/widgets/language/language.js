@@ -10,7 +10,7 @@ import { figure } from "../shared/lifecycle.js";
 import { network, predict } from "../shared/maths.js";
 import { features, halves, innerStep, nearestCentroid, readWords, softmax, stacked } from "./ngrams.js";
 import { inSlices } from "../shared/slices.js";
-import { beyondTraining, button, element, harmed, slider } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, element, harmed, slider } from "../shared/ui.js";
 import { svgElement, uniqueId, withTraining } from "../shared/ui.js";
 
 const WAYS = 5;
@@ -25,8 +25,8 @@ const EXAMPLE_ORDER = [1, 3, 4, 2, 0];
 const NONE = Array(WAYS * MOST_SHOTS).fill(null);
 const TYPING = { "data-lm-suppress-shortcuts": "true", autocomplete: "off", autocapitalize: "none", spellcheck: "false" };
 const BARS = [
-  { name: "before", y: 1 },
-  { name: "after", y: 18 },
+  { name: "before", y: 13 },
+  { name: "after", y: 33 },
 ];
 
 /** @returns {Language[]} the five languages shown now */
@@ -120,15 +120,15 @@ function verdict(title, ...chances) {
   return harmed(-was, -is, 0, `: ${title} had ${was} % before and has ${is} % now`);
 }
 
-/** Two bars with their percentages: how likely a language is before and after adapting. */
+/** Two bars under their percentages: how likely a language is before and after adapting. */
 class Bars {
   constructor(parent) {
-    this.svg = svgElement(parent, "svg", { width: "100%", height: 34, "aria-hidden": "true" });
+    this.svg = svgElement(parent, "svg", { width: "100%", height: 40, "aria-hidden": "true" });
     this.rows = BARS.map(({ name, y }, k) => {
       const group = svgElement(this.svg, "g", { class: `mf-role-${k === 0 ? "before" : "maml"}` });
-      svgElement(group, "rect", { class: "mf-trough", x: 0, y, width: "100%", height: 14, rx: 3 });
-      const bar = svgElement(group, "rect", { class: `mf-bar-${name}`, x: 0, y, height: 14, rx: 3 });
-      return { bar, text: svgElement(group, "text", { x: 5, y: y + 11, class: "mf-bar-text" }) };
+      svgElement(group, "rect", { class: "mf-trough", x: 0, y, width: "100%", height: 6, rx: 3 });
+      const bar = svgElement(group, "rect", { class: `mf-bar-${name}`, x: 0, y, height: 6, rx: 3 });
+      return { bar, text: svgElement(group, "text", { x: 0, y: y - 3, class: "mf-bar-text" }) };
     });
   }
 
@@ -226,6 +226,19 @@ class Board {
   }
 }
 
+/** The longest that the read-out can become, for each language. */
+function longestWords(state) {
+  const most = atTheirEnds(state, RANGES);
+  return state.get("sets").flatMap((_, seed) =>
+    EXAMPLE_ORDER.map((way, example) => {
+      const given = { typed: null, seed, example };
+      const sure = (one) => Float64Array.from({ length: WAYS }, (_, k) => Number(k === one % WAYS));
+      const said = { before: sure(way), after: sure(way + 1), centroid: way };
+      return describe({ get: (trait) => (trait in given ? given[trait] : most.get(trait)) }, said);
+    }),
+  );
+}
+
 function lead(root, state, reset) {
   const controls = element(root, "div", { class: "mf-controls" });
   withTraining(RANGES, state).forEach((range) => slider(controls, state, range));
@@ -261,7 +274,7 @@ export function judgement(state) {
 
 function build({ root, state, reset, status }) {
   const field = lead(root, state, reset);
-  const say = status();
+  const say = status().room(longestWords(state));
   const board = new Board(root, state);
   const judge = judgement(state);
   const work = inSlices(() => {});

@@ -2,10 +2,11 @@
  * Reach it: a policy walks towards a goal that it is not told, learns from how far it stayed away,
  * and walks again. Constants and settings come from `__init__.py`.
  */
+import { boxAround, frameOf, settle, spotsAround } from "../shared/labels.js";
 import { figure } from "../shared/lifecycle.js";
 import { network, uniforms } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { beyondTraining, button, choice, dragPoint, element, floats, format, harmed } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, choice, dragPoint, element, floats, format, harmed } from "../shared/ui.js";
 import { panel, slider, svgElement, withTraining } from "../shared/ui.js";
 import { HORIZON, landed, meanReturn, newWalks, stepWalks, straightReturn, updated } from "./walker.js";
 
@@ -106,19 +107,27 @@ class PlanePanel {
     this.first.setAttribute("d", lines(rounds[0]));
     this.last.setAttribute("d", lines(rounds.length > 1 ? rounds.at(-1) : undefined));
     this.middles.replaceChildren();
-    rounds.forEach((walks, k) => this.drawMiddle(middleOf(walks), k, rounds.length));
+    const taken = [boxAround([plot.px(goal[0]), plot.py(goal[1])], 8)];
+    const middles = rounds.map(middleOf);
+    const names = middles.map((middle, k) => this.drawMiddle(middle, k, rounds.length));
+    // The last one has the first choice of a place.
+    names.reverse().forEach((node, k) => node && this.drawNumber(node, middles.at(-1 - k).at(-1), taken));
     this.goal.place(goal, `at ${format(goal[0])}, ${format(goal[1])}`);
   }
 
-  /** The mean walk before or after an update, with its number at the end. */
+  /** A number beside the end of its walk, where there is room for it. */
+  drawNumber(node, [x, y], taken) {
+    const at = [this.plot.px(x), this.plot.py(y)];
+    settle(node, spotsAround(at, [5, 12, 20, 30]), taken, frameOf(this.plot.box));
+  }
+
+  /** The mean walk before or after an update; answers its number. */
   drawMiddle(middle, k, n) {
-    if (!middle.length || !middle.at(-1).every(Number.isFinite)) return;
+    if (!middle.length || !middle.at(-1).every(Number.isFinite)) return null;
     const look = k === 0 ? "mf-role-before" : k === n - 1 ? "mf-role-adapted" : "mf-role-adapted mf-between";
     const group = svgElement(this.middles, "g", { class: look });
     svgElement(group, "path", { class: "mf-curve", d: this.plot.line(middle) });
-    const [x, y] = middle.at(-1);
-    const at = { x: this.plot.px(x) + 6, y: this.plot.py(y) - 6, class: "mf-label mf-halo" };
-    svgElement(group, "text", { ...at, text: String(k) });
+    return svgElement(group, "text", { class: "mf-label mf-halo", text: String(k) });
   }
 
   keepShape() {
@@ -174,6 +183,13 @@ export function describe({ goal, alpha, later, nWalks, nUpdates, ends, beyond },
   const after = nUpdates ? `, ${rest} after ${nUpdates === 1 ? "1 update" : `updates 1 ${nUpdates === 2 ? "and" : "to"} ${nUpdates}`} (${rates})` : "";
   const harm = harmed(-returns[0], -returns.at(-1), 1);
   return `${first}${after}; straight to the goal ${format(straightReturn(goal), 1)}.${harm}${beyond}`;
+}
+
+/** The longest that the read-out can become. */
+function longestWords(state) {
+  const rounds = Array.from({ length: MAX_UPDATES + 1 }, (_, k) => ({ rewards: [[-123.4 - k]] }));
+  const settings = settingsOf(atTheirEnds(state, RANGES));
+  return describe({ ...settings, goal: [-FARTHEST, -FARTHEST], later: 0.2 }, rounds);
 }
 
 function legend(parent, ends) {
@@ -237,7 +253,7 @@ function build({ root, state, redraw, reset, status }) {
   const within = (value) => Math.max(-FARTHEST, Math.min(FARTHEST, value));
   const plane = new PlanePanel(grid, redraw, (at) => state.set({ goal: at.map(within) }), ends);
   const returns = new ReturnPanel(grid, redraw);
-  const say = status();
+  const say = status().room([longestWords(state)]);
   controls(root, state);
   const learning = learner(state);
   let [rounds, now] = [[], settingsOf(state)];

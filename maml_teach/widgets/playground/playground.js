@@ -221,7 +221,6 @@ class ErrorPanel {
   }
 
   draw({ k, runs }) {
-    this.plot.setY(errorAxis(runs));
     const { min, max } = this.plot.y;
     this.now.setAttribute("d", this.plot.line([[k, min], [k, max]]));
     this.grip.place([k, max], plural(k, "inner step"));
@@ -261,20 +260,13 @@ function errorsLater(errors, state) {
   return { show, cancel: () => clearTimeout(later) };
 }
 
-/** Whole decades around all losses, within what is worth seeing. */
-export function errorAxis(runs) {
-  const values = runs.flatMap(({ losses, diverged }) => losses.slice(0, diverged));
-  const low = Math.max(-3, Math.min(-1, Math.floor(Math.log10(Math.min(...values)))));
-  const high = Math.min(4, Math.max(1, Math.ceil(Math.log10(Math.max(...values)))));
-  return { min: 10 ** low, max: 10 ** high, ticks: decades(low, high) };
-}
-
 const errorOptions = () => ({
   label: "Mean squared error over the whole curve against the number of inner steps",
   margin: [14, 82, 20, 38],
   height: panelOptions("").height,
   x: { min: 0, max: MAX_STEPS, ticks: [0, 5, 10, 15, 20] },
-  y: { min: 0.1, max: 10, log: true, ticks: [0.1, 1, 10], format: shortPower },
+  // The same for all settings, so that one can be compared with the next.
+  y: { min: 1e-3, max: 1e2, log: true, ticks: decades(-3, 2), format: shortPower },
 });
 
 export function describe(state, runs, names) {
@@ -292,6 +284,16 @@ export function describe(state, runs, names) {
     `After ${plural(k, "inner step")} at α = ${format(state.get("alpha"), 3)} on ` +
     `${plural(shots, "point")}${mine}: MSE over the whole curve ${each.join("; ")}. ${verdict}`
   );
+}
+
+/** The longest that the read-out can become: from all starts but one the steps diverge. */
+function longestWords(names) {
+  const shots = Array(MAX_SHOTS).fill([0, 0]);
+  const settings = { n_inner_steps: MAX_STEPS, n_shots: MAX_SHOTS, alpha: 0.1, points: shots };
+  const lost = { losses: [1], diverged: MAX_STEPS };
+  const kept = { losses: Array(MAX_STEPS + 1).fill(0.0123), diverged: Infinity };
+  const state = { get: (trait) => settings[trait] };
+  return names.map((_, best) => describe(state, names.map((_, n) => (n === best ? kept : lost)), names));
 }
 
 function legend(parent) {
@@ -416,7 +418,7 @@ function build({ root, state, redraw, reset, status }) {
   legend(root);
   const actions = { ...points, redraw, editable: shown.includes("points") };
   const { panels, errors } = makePanels(root, source, state, actions);
-  const say = status();
+  const say = status().room(longestWords(state.get("names")));
   controls(root, state, shown, points);
   state.on(["seed", "region"], () => state.set({ points: [] }));
   const [runsFor, later] = [runsOn(source, state), errorsLater(errors, state)];

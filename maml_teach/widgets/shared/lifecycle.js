@@ -4,7 +4,7 @@
  *
  * @typedef {ReturnType<typeof connect>} State
  * @typedef {{root: HTMLElement, state: State, redraw: () => void, reset: () => void,
- *            status: (parent?: HTMLElement) => (text: string) => void}} Kit
+ *            status: (parent?: HTMLElement) => ReturnType<typeof statusLine>}} Kit
  * @typedef {{draw: () => void, begin?: () => void, panels?: {plot: {close: () => void}}[],
  *            stop?: () => void}} Built
  */

@@ -11,6 +11,7 @@
  */
 
 const SVG = "http://www.w3.org/2000/svg";
+const MEASURED = 12; // sentences: letters are not equally wide, so the one with the most may be second
 export const JUPYTER_KEYS = { "data-lm-suppress-shortcuts": "true" }; // or JupyterLab takes the arrow keys
 
 /** Counted for the whole page: each figure on it has a copy of this module of its own. */
@@ -183,6 +184,18 @@ export function beyondTraining(state, ranges) {
 }
 
 /**
+ * A state with every slider at an end, beyond training where it goes so far: what a read-out has the
+ * most to say of.
+ * @param {Range[]} ranges
+ */
+export function atTheirEnds(state, ranges) {
+  const longer = ({ min, max }) => (String(min).length > String(max).length ? min : max);
+  const endOf = (range) => [range.max, range.min].find((end) => isBeyond(end, range)) ?? longer(range);
+  const ends = new Map(withTraining(ranges, state).map((range) => [range.trait, endOf(range)]));
+  return { get: (trait) => (ends.has(trait) ? ends.get(trait) : state.get(trait)) };
+}
+
+/**
  * The sentence for an adaptation that did harm, as far as the digits shown tell, or nothing. Both
  * numbers are the better the lower they are.
  */
@@ -298,7 +311,39 @@ export function button(parent, text, onClick, attributes = {}) {
   return node;
 }
 
-/** A polite live region; at most two updates a second, so that it can be listened to. */
+/** How many pixels the highest of some sentences takes up in a line of text of that class and width. */
+function highest(parent, name, width, sentences) {
+  const style = `position: absolute; visibility: hidden; width: ${width}px`;
+  const box = element(parent, "div", { "aria-hidden": "true", style });
+  const lines = sentences.map((text) => element(box, "p", { class: name, text }));
+  const heights = lines.map((line) => line.getBoundingClientRect().height);
+  box.remove();
+  return Math.max(...heights);
+}
+
+/**
+ * Keeps a line as high as the highest of some sentences, at each width that it gets, so that what
+ * stands below it never moves; returns what ends that. Those with the most letters are measured.
+ */
+function keepRoom(line, sentences) {
+  const longest = [...sentences].sort((p, q) => q.length - p.length).slice(0, MEASURED);
+  let known = 0;
+  const fit = (width) => {
+    if (width === 0 || width === known) return; // 0 while hidden, in a closed tab
+    known = width;
+    const height = highest(line.parentNode, line.getAttribute("class"), width, longest);
+    line.setAttribute("style", `min-height: ${height}px`);
+  };
+  const observer = new ResizeObserver(([entry]) => fit(Math.round(entry.contentRect.width)));
+  fit(Math.round(line.clientWidth));
+  observer.observe(line);
+  return () => observer.disconnect();
+}
+
+/**
+ * A polite live region; at most two updates a second, so that it can be listened to. It keeps room
+ * for the longest of the sentences that `say.room` is told of.
+ */
 export function statusLine(parent) {
   const line = element(parent, "p", { class: "mf-status", role: "status", "aria-live": "polite" });
   let [latest, timer] = ["", 0];
@@ -321,7 +366,15 @@ export function statusLine(parent) {
     latest = text;
     show();
   };
-  say.cancel = () => clearTimeout(timer);
+  let leave = () => {};
+  say.room = (sentences) => {
+    leave = keepRoom(line, sentences);
+    return say;
+  };
+  say.cancel = () => {
+    clearTimeout(timer);
+    leave();
+  };
   return say;
 }
 
@@ -423,7 +476,7 @@ export class Plot {
     for (const value of this.x.ticks) {
       const x = this.px(value);
       svgElement(this.axes, "path", { class: "mf-grid-line", d: `M${x} ${top}v${height}` });
-      const at = { x, y: top + height + 15, "text-anchor": "middle" };
+      const at = { x, y: top + height + 17, "text-anchor": "middle" }; // below those of the other axis
       svgElement(this.axes, "text", { ...at, text: text(this.x, value) });
     }
     for (const value of this.y.ticks) {

@@ -414,6 +414,15 @@ export function describe(progress, settings, fits, { going, together }) {
   return `${doing} ${each.join(" ")}${none ? "" : ` ${HOW[together]}`}`;
 }
 
+/** The longest that the read-out can become: both runs are lost. */
+function longestWords() {
+  const settings = { algorithm: "FOMAML", alpha: 0.0123, beta: 0.00123, n_inner_steps: 10 };
+  const lost = { nSteps: 100_000, lost: "the outer rate β is too large" };
+  const fit = { mses: [0.0123, 0, 0.0123] };
+  const both = (one) => RUNS.map(() => one);
+  return describe(both(lost), both(settings), both(fit), { going: false, together: "steps" });
+}
+
 /** Meta-steps until both runs meet again: what the slower one does in a tenth of a second. */
 export function roundSize(speeds) {
   return Math.max(1, Math.min(200, Math.round(0.1 * Math.min(...speeds))));
@@ -634,7 +643,7 @@ function build({ root, state, redraw, reset, status }) {
   const showTurn = lead(root, training, reset);
   legend(root);
   const { curves, fits } = makePanels(root, redraw);
-  const [say, tell] = toldSeldomAloud(status());
+  const [say, tell] = toldSeldomAloud(status().room([longestWords()]));
   controls(root, state);
   state.on(["seed"], () => training.restart());
   state.on(TRAITS, () => training.tellSettings());

@@ -3,13 +3,14 @@
  * walks from the shared theta into each task, the outer loop moves theta. Every loss is a
  * quadratic bowl, so contours and minima are exact. Tasks and settings come from `__init__.py`.
  */
+import { boxAround, frameOf, lettered, settle, spotsAround } from "../shared/labels.js";
 import { figure } from "../shared/lifecycle.js";
 import { angleBetween, fomamlGradient, innerPath, jointGradient, loss, mamlGradient } from "../shared/maths.js";
 import { metaLoss, network, plus, predict, reptileGradient, sampleWithoutReplacement } from "../shared/maths.js";
 import { largestCurvature, quadratic, quadraticAxes } from "../shared/quadratic.js";
 import { quadraticMinimum, quadraticValue } from "../shared/quadratic.js";
 import { button, choice, decades, dragPoint, element, format, formatLoss } from "../shared/ui.js";
-import { panel, shortPower, slider, spread, svgElement } from "../shared/ui.js";
+import { panel, shortPower, slider, svgElement } from "../shared/ui.js";
 
 const LINE = network([1, 1]);
 const ALGORITHMS = {
@@ -19,6 +20,7 @@ const ALGORITHMS = {
   Reptile: reptileGradient,
 };
 const LETTERS = "ABCDEF";
+const RADII = { theta: 10, optimum: 9.5, prime: 7.5 }; // pixels
 const GONE = 100; // theta this far from the picture never comes back
 const FRAME_MS = 250;
 const N_LEVELS = 9;
@@ -105,13 +107,14 @@ class Plane {
     this.plot = panel(parent, heading, planeOptions(), redraw).plot;
     this.bowls = Array.from({ length: N_LEVELS }, () => this.path("mf-bowl"));
     this.previous = this.path("mf-run mf-previous");
-    this.tasks = tasks.map((task, k) => this.makeTask(ownOptimum(task), k));
+    this.walks = tasks.map((_, k) => this.makeWalk(k));
     this.run = this.path("mf-run");
+    this.optima = tasks.map((task, k) => this.makeOptimum(ownOptimum(task), k)); // over all rings
     this.best = this.star(quadraticMinimum(jointObjective(tasks)).point, "joint");
     this.target = this.star([0, 0], "MAML");
     this.arrows = Object.keys(ALGORITHMS).map((name) => this.makeArrow(name));
     this.handle = dragPoint(this.plot, { label: "theta", step: 0.05, onMove: moveTheta });
-    svgElement(this.handle.mark, "circle", { r: 10 });
+    svgElement(this.handle.mark, "circle", { r: RADII.theta });
     svgElement(this.handle.mark, "text", { class: "mf-letter", y: 4.5, text: "θ" });
   }
 
@@ -119,17 +122,22 @@ class Plane {
     return svgElement(parent, "path", { class: name });
   }
 
-  makeTask(optimum, k) {
+  makeWalk(k) {
     const group = svgElement(this.plot.area, "g", { class: `mf-task-${k}` });
     const inner = this.path("mf-inner", group);
     const steps = svgElement(group, "g");
     const end = svgElement(group, "g", { class: "mf-prime" });
-    svgElement(end, "circle", { r: 7.5 });
-    svgElement(end, "text", { y: 3.5, text: LETTERS[k] });
+    svgElement(end, "circle", { r: RADII.prime });
+    const letter = svgElement(end, "text", { y: 4, text: LETTERS[k] });
+    return { group, inner, steps, end, letter };
+  }
+
+  makeOptimum(point, k) {
+    const group = svgElement(this.plot.area, "g", { class: `mf-task-${k}` });
     const dot = svgElement(group, "g");
-    svgElement(dot, "circle", { class: "mf-optimum", r: 9.5 });
-    svgElement(dot, "text", { class: "mf-letter", y: 4, text: LETTERS[k] });
-    return { optimum, group, inner, steps, end, dot };
+    svgElement(dot, "circle", { class: "mf-optimum", r: RADII.optimum });
+    const letter = svgElement(dot, "text", { class: "mf-letter", y: 4, text: LETTERS[k] });
+    return { point, group, dot, letter };
   }
 
   /** A minimum: a star for MAML's objective, a cross for the joint loss, with its name. */
@@ -137,28 +145,37 @@ class Plane {
     const node = svgElement(this.plot.area, "g", { class: "mf-minimum" });
     const shapes = { MAML: "M0 -9L2.6 -3L9 -2.6L4 1.6L5.6 8L0 4.4L-5.6 8L-4 1.6L-9 -2.6L-2.6 -3Z" };
     svgElement(node, "path", { d: shapes[name] ?? "M-7 -2.2H-2.2V-7H2.2V-2.2H7V2.2H2.2V7H-2.2V2.2H-7Z" });
-    svgElement(node, "text", { x: 12, y: 4, class: "mf-halo", text: `min ${name}` });
-    return { point, node };
+    const label = svgElement(this.plot.over, "text", { class: "mf-halo mf-minimum-name", text: `min ${name}` });
+    return { point, node, label };
   }
 
   makeArrow(name) {
     const line = this.path("mf-arrow");
     const label = svgElement(this.plot.over, "text", { class: "mf-halo mf-arrow-label", text: name });
-    return { name, line, label };
+    return { name, line, label, tip: new Float64Array(2) };
   }
 
-  put(node, [x, y]) {
-    node.setAttribute("transform", `translate(${this.plot.px(x)} ${this.plot.py(y)})`);
+  /** @param {Iterable<number>} point */
+  pixel(point) {
+    const [x, y] = point;
+    return [this.plot.px(x), this.plot.py(y)];
+  }
+
+  put(node, point) {
+    const [x, y] = this.pixel(point);
+    node.setAttribute("transform", `translate(${x} ${y})`);
   }
 
   draw(view) {
     this.drawBowls(view.objective);
-    this.put(this.target.node, view.minimum.point);
-    this.put(this.best.node, this.best.point);
+    this.target.point = view.minimum.point;
+    for (const { node, point } of [this.target, this.best]) this.put(node, point);
     this.run.setAttribute("d", this.plot.line(view.history));
     this.previous.setAttribute("d", this.plot.line(view.previous));
-    this.tasks.forEach((task, k) => this.drawTask(task, view.paths[view.batch.indexOf(k)]));
+    const paths = this.walks.map((_, k) => view.paths[view.batch.indexOf(k)]);
+    paths.forEach((path, k) => this.drawTask(k, path));
     this.drawArrows(view);
+    this.drawWords(view, this.drawLetters(view.theta, paths));
     const words = `slope ${format(view.theta[0])}, intercept ${format(view.theta[1])}`;
     this.handle.place(this.plot.inside(view.theta), words);
   }
@@ -172,9 +189,11 @@ class Plane {
     });
   }
 
-  drawTask({ optimum, group, inner, steps, end, dot }, path) {
-    group.classList.toggle("mf-resting", path === undefined);
-    this.put(dot, optimum);
+  drawTask(k, path) {
+    const { group, inner, steps, end } = this.walks[k];
+    const optimum = this.optima[k];
+    for (const each of [group, optimum.group]) each.classList.toggle("mf-resting", path === undefined);
+    this.put(optimum.dot, optimum.point);
     inner.setAttribute("d", path ? this.plot.line(path) : "");
     const between = path ? path.slice(1, -1) : [];
     steps.replaceChildren();
@@ -184,36 +203,47 @@ class Plane {
   }
 
   drawArrows({ theta, gradients, beta, algorithm }) {
-    const tips = this.arrows.map(({ name }) => plus(theta, -beta, gradients[name]));
-    this.arrows.forEach(({ name, line, label }, k) => {
-      const bold = name === algorithm;
-      line.setAttribute("d", this.plot.arrow(theta, tips[k], bold ? 13 : 8));
-      for (const node of [line, label]) node.classList.toggle("mf-chosen", bold);
-    });
-    this.placeLabels(theta, tips);
+    for (const arrow of this.arrows) {
+      const bold = arrow.name === algorithm;
+      arrow.tip = plus(theta, -beta, gradients[arrow.name]);
+      arrow.line.setAttribute("d", this.plot.arrow(theta, arrow.tip, bold ? 13 : 8));
+      for (const node of [arrow.line, arrow.label]) node.classList.toggle("mf-chosen", bold);
+    }
+  }
+
+  /** Letters only where they can be read; answers all discs, the uppermost first. */
+  drawLetters(theta, paths) {
+    const disc = (point, r, letter) => ({ at: this.pixel(point), r, letter });
+    const optima = this.optima.map(({ point, letter }) => disc(point, RADII.optimum, letter));
+    const primes = this.walks.flatMap(({ letter }, k) =>
+      paths[k] ? [disc(paths[k].at(-1), RADII.prime, letter)] : [],
+    );
+    const discs = [disc(this.plot.inside(theta), RADII.theta, null), ...optima.reverse(), ...primes.reverse()];
+    const shown = lettered(discs);
+    discs.forEach(({ letter }, k) => letter?.setAttribute("visibility", shown[k] ? "inherit" : "hidden"));
+    return discs;
   }
 
   /** A label needs an arrow long enough to see, with its tip inside the picture. */
   isReadable(theta, tip) {
-    const pixel = ([x, y]) => [this.plot.px(x), this.plot.py(y)];
-    const [from, to] = [pixel(theta), pixel(tip)];
+    const [from, to] = [this.pixel(theta), this.pixel(tip)];
     const inside = this.plot.inside(tip).every((value, k) => value === tip[k]);
     return inside && Math.hypot(to[0] - from[0], to[1] - from[1]) > 13;
   }
 
-  placeLabels(theta, tips) {
-    const { top, height, left, width } = this.plot.box;
-    const ys = tips.map(([, y]) => this.plot.py(y) + 4);
-    spread(ys, 14, top + 10, top + height - 3).forEach((y, k) => {
-      const { label } = this.arrows[k];
-      label.setAttribute("visibility", this.isReadable(theta, tips[k]) ? "visible" : "hidden");
-      const x = this.plot.px(tips[k][0]);
-      const leftwards = tips[k][0] < theta[0] || x > left + width - 60;
-      label.setAttribute("text-anchor", leftwards ? "end" : "start");
-      const room = [left + (leftwards ? 52 : 4), left + width - 4];
-      label.setAttribute("x", Math.max(room[0], Math.min(room[1], x + (leftwards ? -7 : 7))));
-      label.setAttribute("y", y);
-    });
+  /** Names of arrows and minima, clear of all discs and of each other; the chosen one comes first. */
+  drawWords({ theta, algorithm }, discs) {
+    const { plot } = this;
+    const minima = [this.target, this.best];
+    const marks = [...discs, ...minima.map(({ point }) => ({ at: this.pixel(point), r: 8 }))];
+    const taken = marks.map(({ at, r }) => boxAround(at, r));
+    const name = ({ label, tip }) => {
+      const spots = spotsAround(this.pixel(tip), [7, 14, 21], tip[0] < theta[0]);
+      settle(label, this.isReadable(theta, tip) ? spots : [], taken, frameOf(plot.box));
+    };
+    this.arrows.filter((arrow) => arrow.name === algorithm).forEach(name);
+    for (const { label, point } of minima) settle(label, spotsAround(this.pixel(point), [12, 20]), taken, frameOf(plot.box));
+    this.arrows.filter((arrow) => arrow.name !== algorithm).forEach(name);
   }
 }
 
@@ -253,6 +283,7 @@ class DataPanel {
   draw({ theta, batch, paths }) {
     const at = (parameters, x) => [x, predict(LINE, parameters, Float64Array.of(x))[0]];
     const { min, max } = this.plot.x;
+    const [frame, taken] = [{ ...frameOf(this.plot.box), right: this.plot.widthOf }, []];
     this.shared.setAttribute("d", this.plot.line([at(theta, min), at(theta, max)]));
     this.tasks.forEach(({ group, line, points, label, ends }, k) => {
       const path = paths[batch.indexOf(k)];
@@ -262,10 +293,9 @@ class DataPanel {
         node.setAttribute("cx", this.plot.px(point[0]));
         node.setAttribute("cy", this.plot.py(point[1]));
       }
-      const end = this.plot.inside(at(path ? path.at(-1) : theta, ends[1]));
-      label.setAttribute("x", this.plot.px(end[0]) + 3);
-      label.setAttribute("y", Math.max(14, this.plot.py(end[1]) + 4));
-      label.setAttribute("visibility", path ? "visible" : "hidden");
+      const [x, y] = this.plot.inside(at(path ? path.at(-1) : theta, ends[1]));
+      const spots = path ? spotsAround([this.plot.px(x), this.plot.py(y)], [3, 10, 18]) : [];
+      settle(label, spots, taken, frame);
     });
   }
 }
@@ -287,7 +317,8 @@ class RunPanel {
     this.previous = svgElement(this.plot.area, "path", { class: "mf-run mf-previous" });
     this.run = svgElement(this.plot.area, "path", { class: "mf-run" });
     this.dot = svgElement(this.plot.area, "circle", { class: "mf-run-dot", r: 4.5 });
-    this.labels = [0, 1].map(() => svgElement(this.plot.over, "text", { class: "mf-halo" }));
+    const label = (name) => svgElement(this.plot.over, "text", { class: `mf-halo ${name}` });
+    this.labels = [label(""), label("mf-quiet")];
     this.floorLabel = svgElement(this.plot.over, "text", { class: "mf-halo mf-quiet" });
   }
 
@@ -301,25 +332,30 @@ class RunPanel {
     this.floor.setAttribute("d", this.plot.line([[min, minimum.value], [max, minimum.value]]));
     this.dot.setAttribute("cx", this.plot.px(now.at(-1)[0]));
     this.dot.setAttribute("cy", this.plot.py(now.at(-1)[1]));
-    this.label(0, now, algorithm);
-    this.label(1, before, before.length > 1 ? `before: ${previousAlgorithm}` : "");
-    const { left, top, height } = this.plot.box;
-    this.floorLabel.textContent = `lowest possible ${formatLoss(minimum.value)}`;
-    this.floorLabel.setAttribute("x", left + 5);
-    this.floorLabel.setAttribute("y", Math.min(top + height - 4, this.plot.py(minimum.value) + 14));
+    const taken = [boxAround([this.plot.px(now.at(-1)[0]), this.plot.py(now.at(-1)[1])], 4)];
+    this.label(this.labels[0], algorithm, this.atEnd(now), taken);
+    this.label(this.labels[1], before.length > 1 ? `before: ${previousAlgorithm}` : "", this.atEnd(before), taken);
+    this.label(this.floorLabel, `lowest possible ${formatLoss(minimum.value)}`, this.atFloor(minimum.value), taken);
   }
 
-  label(k, points, text) {
-    const node = this.labels[k];
+  label(node, text, spots, taken) {
     node.textContent = text;
-    if (!text) return;
-    const [t, value] = points.at(-1);
-    const x = this.plot.px(t);
-    const room = x > this.plot.box.left + this.plot.box.width - 80;
-    node.setAttribute("text-anchor", room ? "end" : "start");
-    node.setAttribute("x", room ? x - 4 : x + 8);
-    node.setAttribute("y", Math.max(14, this.plot.py(value) - 8));
-    node.classList.toggle("mf-quiet", k === 1);
+    settle(node, spots, taken, frameOf(this.plot.box));
+  }
+
+  /** Spots for the name of a run, at its last point. */
+  atEnd(points) {
+    if (!points.length) return [];
+    const [x, y] = this.plot.inside(points.at(-1));
+    return spotsAround([this.plot.px(x), this.plot.py(y)], [8, 14, 24]);
+  }
+
+  /** @returns {import("../shared/labels.js").Spot[]} */
+  atFloor(value) {
+    const { left, width } = this.plot.box;
+    const [start, end] = [left + 5, left + width - 5];
+    const ys = [14, -5].map((down) => this.plot.py(value) + down);
+    return ys.flatMap((y) => [[start, y, "start"], [end, y, "end"]]);
   }
 
   fit(points, lowest) {
@@ -357,21 +393,36 @@ export function inInnerLoop(product) {
   return "below 1: every task comes closer smoothly";
 }
 
+/** What is left to say once theta will not come back. */
+const diverged = ({ theta, algorithm, history }) =>
+  `Diverged: the outer rate β is too large here. Reset, or lower it. ${algorithm}, ` +
+  `outer step ${history.length - 1}: θ = (${format(theta[0])}, ${format(theta[1])}).`;
+
 export function describe(view, curvature) {
   const { theta, gradients, algorithm, beta, objective, inner, history } = view;
   const gradient = gradients[algorithm];
   const next = plus(theta, -beta, gradient);
   const [now, then] = [quadraticValue(objective, theta), quadraticValue(objective, next)];
   const product = inner.alpha * curvature;
-  const stopped = far(theta) ? "Diverged: the outer rate β is too large here. Reset, or lower it. " : "";
   const angle = angleBetween(gradient, gradients.MAML);
   const exact = algorithm === "MAML" || !Number.isFinite(angle);
   const apart = exact ? "" : `, ${angle.toFixed(0)}° from the exact MAML gradient`;
+  if (far(theta)) return diverged(view);
   return (
-    `${stopped}${algorithm}, outer step ${history.length - 1}: θ = (${format(theta[0])}, ` +
+    `${algorithm}, outer step ${history.length - 1}: θ = (${format(theta[0])}, ` +
     `${format(theta[1])}); gradient (${format(gradient[0])}, ${format(gradient[1])})${apart}; ` +
     `the next step takes the meta-loss from ${formatLoss(now)} to ${formatLoss(then)}. α × largest curvature = ${format(product)}, ${inInnerLoop(product)}.`
   );
+}
+
+/** The longest that the read-out can become: after many steps, all numbers are long. */
+function longestWords(tasks, curvature) {
+  const theta = [-12, -12];
+  const gradients = { MAML: [1, 1], Reptile: [-88.88, -88.89] };
+  const inner = { alpha: 0.5, nInnerSteps: 0 };
+  const objective = quadratic((p) => metaLoss(LINE, p, tasks, inner));
+  const run = { history: Array(100), algorithm: "Reptile", beta: 1 };
+  return describe({ theta, gradients, inner, objective, ...run }, curvature);
 }
 
 /** The run: what moves theta, and what becomes of the path when it does. */
@@ -486,7 +537,7 @@ function build({ root, state, redraw, reset, status }) {
   const plane = new Plane(grid, tasks, { redraw, moveTheta: (theta) => state.set({ theta }) });
   const side = element(grid, "div", { class: "mf-side" });
   const panels = [plane, new DataPanel(side, tasks, redraw), new RunPanel(side, redraw)];
-  const say = status();
+  const say = status().room([longestWords(tasks, curvature)]);
   const box = element(root, "div", { class: "mf-controls" });
   for (const range of rangesFor(tasks.length)) slider(box, state, range);
   state.on(["theta"], run.followTheta);
