@@ -189,7 +189,8 @@ export function beyondTraining(state, ranges) {
  * @param {Range[]} ranges
  */
 export function atTheirEnds(state, ranges) {
-  const longer = ({ min, max }) => (String(min).length > String(max).length ? min : max);
+  const length = (value, { digits }) => format(value, digits).length;
+  const longer = (range) => (length(range.min, range) > length(range.max, range) ? range.min : range.max);
   const endOf = (range) => [range.max, range.min].find((end) => isBeyond(end, range)) ?? longer(range);
   const ends = new Map(withTraining(ranges, state).map((range) => [range.trait, endOf(range)]));
   return { get: (trait) => (ends.has(trait) ? ends.get(trait) : state.get(trait)) };
