@@ -9,11 +9,15 @@ SPOKEN = """(figure) => [...figure.querySelectorAll('[role=status]')].map(
   (e) => e.textContent).join('')"""
 
 
+OPEN = "() => document.querySelectorAll('.maml-figure details').forEach((e) => (e.open = true))"
+
+
 def figures_of(page):
-    """The figures on an open page, all of them at work."""
+    """The figures on an open page, all of them at work, with all that folds open."""
     found = page.locator(".figure-mount").all()
     for figure in found:
         assert figure.get_attribute("data-ready") is not None, figure.inner_text()
+    page.evaluate(OPEN)
     return found
 
 

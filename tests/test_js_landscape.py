@@ -410,3 +410,18 @@ def test_a_wider_page_lays_the_picture_out_again():
     wide = Frame(500, (6, 10, 36, 28), (-3, 3), (-1.14, 2.4), width=600)
     assert size.count("600") == 2
     assert np.allclose(numbers(handle[-1]), wide.points(-0.45, 0))
+
+
+def test_at_first_there_are_theta_and_alpha_alone():
+    folded, sliders, tables, all_tables, opened = show(
+        figure(),
+        ("read", "summary"),
+        ("read", "details input[type=range]", "aria-valuetext"),
+        ("read", "details table", "class"),
+        ("read", "table", "class"),
+        ("read", "details", "open"),
+    )
+    assert folded == [
+        *("The numbers at θ, and what others answer", "More settings: inner steps, curvatures")
+    ]
+    assert len(sliders) == 4 and len(tables) == len(all_tables) == 2 and opened == [None, None]

@@ -366,3 +366,11 @@ def test_reset_begins_again_with_what_the_page_brought():
         figure(), traits, ("set", change), ("press", "▶ Play"), ("press", "Reset"), traits
     )
     assert last == first == [[THETA.tolist()], THETA.tolist(), 0.12, False, "MAML"]
+
+
+def test_playing_ends_where_no_step_is_left_to_take():
+    script = [("press", "▶ Play"), ("wait", 90_000), ("traits", "history", "playing")]
+    [[history, playing]] = show(figure(batch_size=5, beta=0.5), *script)
+    moved = np.linalg.norm(np.diff(history, axis=0), axis=1)
+    assert not playing and len(history) < 360
+    assert moved[-1] <= 0.5e-4 and (moved[:-1] > 0.5e-4).all()

@@ -7,7 +7,7 @@ import { figure } from "../shared/lifecycle.js";
 import { REACH, arrival, bend, centralDifference, collapsed, fomaml, innerPath } from "./bowls.js";
 import { inWords, metaGradient, metaObjective, minimum, reptile } from "./bowls.js";
 import { loss as lossOf, walkBack } from "./bowls.js";
-import { button, choice, dragPoint, element, format, formatLoss } from "../shared/ui.js";
+import { button, choice, dragPoint, element, folded, format, formatLoss } from "../shared/ui.js";
 import { panel, slider, svgElement } from "../shared/ui.js";
 
 const TOP = 2.4; // of the picture, in units of the loss
@@ -286,7 +286,6 @@ class Arrivals {
       svgElement(this.plot.over, "text", { class: "mf-halo mf-zone", "text-anchor": "middle", text }),
     );
     this.dots = NAMES.map((name, k) => this.makeDot(name, k));
-    this.table = taskTable(this.box);
   }
 
   makeDot(name, k) {
@@ -317,7 +316,6 @@ class Arrivals {
       node.setAttribute("y", top + height - 6);
     });
     this.drawDots(view);
-    this.table(view);
   }
 
   /** Dots beyond the axes stay at the edge, with an arrow. */
@@ -549,14 +547,17 @@ function build({ root, state, redraw, reset, status }) {
   const landscape = new Landscape(grid, { redraw, ...moves(state) });
   const side = element(grid, "div", { class: "mf-side" });
   const panels = [landscape, new Arrivals(side, redraw)];
-  const gradients = gradientTable(side);
+  const numbers = folded(side, "The numbers at θ, and what others answer");
+  const tables = [taskTable(numbers), gradientTable(numbers)];
   const say = status().room([longestWords()]);
-  const box = element(root, "div", { class: "mf-controls" });
-  for (const range of RANGES) slider(box, state, range);
+  const [first, ...others] = RANGES;
+  slider(element(root, "div", { class: "mf-controls" }), state, first);
+  const more = element(folded(root, "More settings: inner steps, curvatures"), "div", { class: "mf-controls" });
+  for (const range of others) slider(more, state, range);
   const draw = () => {
     const view = compute(state);
     for (const panel of panels) panel.draw(view);
-    for (const fill of [gradients, offer]) fill(view);
+    for (const fill of [...tables, offer]) fill(view);
     say(describe(view));
   };
   return { draw, panels };

@@ -306,6 +306,13 @@ export function choice(parent, state, { trait, label, options }) {
   return group;
 }
 
+/** A part of a figure that opens when it is asked for. */
+export function folded(parent, text) {
+  const part = element(parent, "details", { class: "mf-more" });
+  element(part, "summary", { text });
+  return part;
+}
+
 export function button(parent, text, onClick, attributes = {}) {
   const node = element(parent, "button", { type: "button", text, ...attributes });
   node.addEventListener("click", onClick);

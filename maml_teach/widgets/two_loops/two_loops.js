@@ -22,6 +22,7 @@ const ALGORITHMS = {
 const LETTERS = "ABCDEF";
 const RADII = { theta: 10, optimum: 9.5, prime: 7.5 }; // pixels
 const GONE = 100; // theta this far from the picture never comes back
+const ARRIVED = 1e-4; // length of the gradient below which no step is seen
 const FRAME_MS = 250;
 const N_LEVELS = 9;
 const FLAT = 1e-9; // an objective lower than this everywhere has no contours worth drawing
@@ -443,7 +444,7 @@ function runActions(state, tasks) {
       const next = Array.from(plus(theta, -state.get("beta"), gradient));
       if (far(theta) || next.some((value) => !Number.isFinite(value))) return false;
       state.set({ history: [...state.get("history"), next], theta: next });
-      return !far(next);
+      return !far(next) && Math.hypot(...gradient) > ARRIVED;
     },
     /** Python, a slider elsewhere or the reader put theta somewhere new. */
     followTheta() {
@@ -488,7 +489,7 @@ function rangesFor(nTasks) {
   ];
 }
 
-/** Plays outer steps; readers who want less motion get them all at once. */
+/** Plays outer steps until there is none left to take; readers who want less motion get them at once. */
 function playing(state, step, node) {
   let timer = 0;
   const stop = () => state.set({ playing: false });
