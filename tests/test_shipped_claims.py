@@ -64,15 +64,30 @@ def stored_starts():
     return {name: SHIPPED[f"start {name}"][0] for name in FAMILIES}
 
 
-def assert_shipped(found, seed, rows=FEW, columns=slice(None)):
-    """Each array as shipped, to the digits kept; rounding may be enlarged in some rare tasks."""
+def assert_shipped(found, seed, rows=FEW, columns=slice(None), moved=()):
+    """Each array as shipped, to the digits kept; rounding may be enlarged in some rare tasks.
+
+    ``moved`` are the same arrays from starts that differ by a rounding. By how much these come out
+    otherwise after so many steps, the numbers of another processor may differ, too.
+    """
     for name, array in found.items():
         shipped = SHIPPED[name][seed][rows][:, columns]
         rtol = 1e-3 if shipped.dtype == np.float16 else 1e-6
         assert array.shape == shipped.shape
+        enlarged = [np.abs(other[name] / array - 1).max(axis=0) for other in moved]
+        room = rtol + 5 * np.max(enlarged, axis=0) if moved else rtol
         with np.errstate(over="ignore"):
-            near = np.isclose(array.astype(shipped.dtype), shipped, rtol=rtol, atol=0)
+            near = np.isclose(array.astype(shipped.dtype), shipped, rtol=room, atol=0)
         assert near.mean() > 0.97, name
+
+
+def moved_by_a_rounding(starts):
+    """Each start with all its numbers moved to the next one up, and down."""
+    for end in (np.inf, -np.inf):
+        yield {
+            name: (np.nextafter(theta, theta.dtype.type(end)), choice)
+            for name, (theta, choice) in starts.items()
+        }
 
 
 def query_losses(theta, tasks, optimizer, rate, n_steps):
@@ -108,14 +123,17 @@ def test_the_shipped_file_is_of_these_settings():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_speed(few, seed):
-    assert_shipped(script.measure_speed(contest(seed), {}, seed, CONFIG), seed)
+    measure = partial(script.measure_speed, thetas={}, seed=seed, config=CONFIG)
+    moved = [measure(starts) for starts in moved_by_a_rounding(contest(seed))]
+    assert_shipped(measure(contest(seed)), seed, moved=moved)
 
 
 @pytest.mark.parametrize("seed", [0, 4])
 def test_frequency(few, seed):
     config = {**CONFIG, "frequencies": [CONFIG["frequencies"][k] for k in (0, 9)]}
-    found = script.measure_frequency(contest(seed), {}, seed, config)
-    assert_shipped(found, seed, columns=[0, 9])
+    measure = partial(script.measure_frequency, thetas={}, seed=seed, config=config)
+    moved = [measure(starts) for starts in moved_by_a_rounding(contest(seed))]
+    assert_shipped(measure(contest(seed)), seed, columns=[0, 9], moved=moved)
 
 
 def test_predicting_zero_costs_the_mean_square_of_the_wave():

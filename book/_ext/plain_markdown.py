@@ -165,6 +165,12 @@ def caption(node, text, page):
     return f"**{kind} {page.number(node)}.** {inline(text, page)}"
 
 
+def figure(node, page):
+    """What a figure in a text shows, and its caption."""
+    *shown, text = node.children
+    return f"{blocks(shown, page)}\n\n{caption(node, text, page)}"
+
+
 def table(node, page):
     """A table, its first row the header, below its title if it has one."""
     rows = [
@@ -237,6 +243,7 @@ WRITERS = {
     nodes.math_block: equation,
     nodes.literal_block: listing,
     nodes.table: table,
+    nodes.figure: figure,
     nodes.admonition: remark,
     nodes.citation: source,
     algorithm_node: algorithm,
