@@ -108,7 +108,7 @@ def _plain_log_axis(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-NARROW = 3.7  # inches: on a phone, letters of 10 points have 11 pixels and more
+NARROW = 3.4  # inches: on a phone, letters of 10 points have 11 pixels and more
 SMALLEST = 10.0  # points
 PANEL = 2.5  # inches: the height of each panel of a column
 MOST_HIGH = 3.2  # inches: of a panel that stands alone

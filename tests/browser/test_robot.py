@@ -106,6 +106,7 @@ def test_a_load_beyond_the_training_is_named(visit):
     field = figure.get_by_label("payload, kg, as a number")
     field.fill("3.5")
     says(status, "Beyond training: payload (in training up to 2.0 kg).")
-    figure.get_by_text("beyond training (up to 2.0 kg)", exact=True).wait_for()
+    marked = figure.locator(".mf-beyond", has_text="payload")
+    marked.get_by_text("in training: up to 2.0 kg", exact=True).wait_for()
     field.fill("9")
     figure.get_by_text("Please give a number from 0 to 4.").wait_for()

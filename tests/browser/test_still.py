@@ -44,6 +44,7 @@ SLIDE = """async (slider, [quiet, nSteps]) => {
   for (let k = 0; k <= nSteps; k++) {
     await move(min + ((max - min) * k) / nSteps);
     places().forEach((edges, n) => {
+      if (controls[n] && !controls[n].checkVisibility({ visibilityProperty: true })) return;
       const far = Math.max(...edges.map((edge, side) => Math.abs(edge - start[n][side])));
       if (far > 0.5 && far > (moved.get(names[n]) ?? 0)) moved.set(names[n], far);
     });

@@ -240,7 +240,7 @@ function longestWords(state) {
 }
 
 function lead(root, state, reset) {
-  const controls = element(root, "div", { class: "mf-controls" });
+  const controls = element(root, "div", { class: "mf-lead mf-controls" });
   withTraining(RANGES, state).forEach((range) => slider(controls, state, range));
   const field = askedField(root, state);
   chipRow(root, state);

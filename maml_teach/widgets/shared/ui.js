@@ -217,12 +217,11 @@ function trainingMark(row, bar, range) {
   element(row, "span", { class: "mf-trained", style: `--from: ${ends[0]}; --to: ${ends[1]}`, "aria-hidden": "true" });
   const id = uniqueId("trained");
   const words = element(row, "span", { class: "mf-trained-words", id });
+  words.textContent = `in training: ${seenInTraining(range)}`;
   bar.setAttribute("aria-describedby", id);
   return (value) => {
     const far = isBeyond(value, range);
     row.classList.toggle("mf-beyond", far);
-    const seen = seenInTraining(range);
-    words.textContent = far ? `beyond training (${seen})` : `in training: ${seen}`;
     return far ? ", beyond training" : "";
   };
 }

@@ -605,10 +605,17 @@ function lead(root, training, reset) {
   return (going) => (start.textContent = going ? "❚❚ Pause" : "▶ Start");
 }
 
-function makePanels(root, redraw) {
+/** The curves of both runs, and for each run what it has learned, with its settings below. */
+function makePanels(root, state, redraw) {
   const grid = element(root, "div", { class: "mf-grid" });
   const curves = new CurvePanel(grid, redraw);
-  return { curves, fits: RUNS.map((run) => new FitPanel(grid, run, redraw)) };
+  const fits = RUNS.map((run) => {
+    const column = element(grid, "div", { class: "mf-column" });
+    const fit = new FitPanel(column, run, redraw);
+    runControls(column, state, run);
+    return fit;
+  });
+  return { curves, fits };
 }
 
 /** Settings of one run: algorithm, rates, steps. */
@@ -625,8 +632,6 @@ function runControls(parent, state, run) {
 }
 
 function controls(root, state) {
-  const grid = element(root, "div", { class: "mf-grid" });
-  RUNS.forEach((run) => runControls(grid, state, run));
   const shared = element(root, "div", { class: "mf-controls" });
   for (const range of SHARED_RANGES) slider(shared, state, range);
   choice(shared, state, TOGETHER);
@@ -642,7 +647,7 @@ function build({ root, state, redraw, reset, status }) {
   const training = new Training(state, { turned, heard, failed });
   const showTurn = lead(root, training, reset);
   legend(root);
-  const { curves, fits } = makePanels(root, redraw);
+  const { curves, fits } = makePanels(root, state, redraw);
   const [say, tell] = toldSeldomAloud(status().room([longestWords()]));
   controls(root, state);
   state.on(["seed"], () => training.restart());
