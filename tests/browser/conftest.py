@@ -155,17 +155,17 @@ class Visit:
         """Load a page, pass by all its figures, and wait until they and the fonts stand still."""
         self.goto(path)
         for mount in self.page.locator(".figure-mount").all():
-            mount.scroll_into_view_if_needed()
-        self.page.wait_for_function(
-            """() => [...document.querySelectorAll('.figure-mount')].every(
-                 (f) => 'ready' in f.dataset || 'failed' in f.dataset)""",
-            timeout=20_000,
-        )
+            assert self.until(partial(self.passed_by, mount), 20), mount.inner_html()[:200]
         self.page.evaluate("() => document.fonts.ready.then(() => true)")
         # At once: a press on what still glides by would miss it.
         self.page.evaluate("() => scrollTo({ top: 0, behavior: 'instant' })")
         self.frames(2)
         return self.page
+
+    def passed_by(self, mount):
+        """Whether a figure is drawn; goes to where it is, which parts above it may change."""
+        mount.scroll_into_view_if_needed()
+        return mount.evaluate("(f) => 'ready' in f.dataset || 'failed' in f.dataset")
 
     def until(self, question, seconds=10):
         """Ask until the answer is true, ``seconds`` at most, and return the last answer."""

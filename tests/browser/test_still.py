@@ -3,7 +3,7 @@
 import pytest
 from looking import QUIET, figures_of, open_impatient, usable_sliders
 
-N_STEPS = 12
+N_STEPS = 6
 WIDTHS = (1280, 360)
 
 # Moves a slider from end to end and back to where it was. Answers what of the figure moved: its
