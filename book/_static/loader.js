@@ -127,6 +127,14 @@ var mamlFigures = {}; // filled by the files of the figures
       { rootMargin: "100% 0%" },
     );
     mounts.forEach((mount) => near.observe(mount));
+    // A jump into a part that was not laid out may pass the observer by: it is asked anew.
+    const askAgain = () => {
+      for (const mount of waiting) {
+        near.unobserve(mount);
+        near.observe(mount);
+      }
+    };
+    document.addEventListener("contentvisibilityautostatechange", askAgain, true);
     addEventListener("beforeprint", () => mounts.forEach(meet));
   }
 

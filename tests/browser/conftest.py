@@ -165,6 +165,7 @@ class Visit:
     def passed_by(self, mount):
         """Whether a figure is drawn; goes to where it is, which parts above it may change."""
         mount.scroll_into_view_if_needed()
+        self.frames(2)
         return mount.evaluate("(f) => 'ready' in f.dataset || 'failed' in f.dataset")
 
     def until(self, question, seconds=10):

@@ -543,6 +543,8 @@ function lead(root, state, reset) {
 function build({ root, state, redraw, reset, status }) {
   const offer = lead(root, state, reset);
   legend(root);
+  const [first, ...others] = RANGES;
+  slider(element(root, "div", { class: "mf-controls" }), state, first);
   const grid = element(root, "div", { class: "mf-grid mf-uneven" });
   const landscape = new Landscape(grid, { redraw, ...moves(state) });
   const side = element(grid, "div", { class: "mf-side" });
@@ -550,8 +552,6 @@ function build({ root, state, redraw, reset, status }) {
   const numbers = folded(side, "The numbers at θ, and what others answer");
   const tables = [taskTable(numbers), gradientTable(numbers)];
   const say = status().room([longestWords()]);
-  const [first, ...others] = RANGES;
-  slider(element(root, "div", { class: "mf-controls" }), state, first);
   const more = element(folded(root, "More settings: inner steps, curvatures"), "div", { class: "mf-controls" });
   for (const range of others) slider(more, state, range);
   const draw = () => {

@@ -646,10 +646,10 @@ function build({ root, state, redraw, reset, status }) {
   const failed = (text) => say(`The training could not start: ${text}.`);
   const training = new Training(state, { turned, heard, failed });
   const showTurn = lead(root, training, reset);
+  controls(root, state);
   legend(root);
   const { curves, fits } = makePanels(root, state, redraw);
   const [say, tell] = toldSeldomAloud(status().room([longestWords()]));
-  controls(root, state);
   state.on(["seed"], () => training.restart());
   state.on(TRAITS, () => training.tellSettings());
   state.on(["together"], () => training.follow());
