@@ -31,9 +31,11 @@ def test_what_a_slider_changes_fits_on_the_screen_with_it(opened, figure_page):
 SCREEN = 740 - 60  # pixels: of a phone, less the bar at the top of the page
 # How high a slider and the nearest picture are together.
 SPAN = """(slider) => {
-  const own = slider.getBoundingClientRect();
   if (slider.closest('.mf-lead')) return 0; // it stays in view
-  const pictures = slider.closest('.maml-figure').querySelectorAll('svg, canvas');
+  const figure = slider.closest('.maml-figure');
+  for (const part of figure.querySelectorAll('details')) part.open = part.contains(slider);
+  const own = slider.getBoundingClientRect();
+  const pictures = figure.querySelectorAll('svg, canvas');
   return Math.min(...[...pictures].map((picture) => {
     const { top, bottom, width, height } = picture.getBoundingClientRect();
     if (width < 60 || height < 30) return Infinity;
