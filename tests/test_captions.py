@@ -23,7 +23,8 @@ TEXT = """# One
 | 1 |
 :::
 
-**Verdict: not so.** And **true** words."""
+**Verdict: not so.** And **true** words, {glue:text}`told`."""
+GLUE = "from maml_teach.reporting import glue\nglue('told', '3.5 ± 0.4')"
 
 
 def captioned(text):
@@ -34,6 +35,7 @@ def captioned(text):
 def page(tmp_path_factory):
     """The page of a chapter with a typed table, a printed one, one without caption, and HTML."""
     cells = [
+        cell("code", GLUE),
         cell("markdown", TEXT),
         cell("code", TABLE, metadata=captioned("Printed, with $x$.")),
         cell("code", TABLE),
@@ -62,9 +64,9 @@ def test_tables_count_as_tables_and_figures_as_figures(page):
     assert page.count("<table") == 3 and page.count("<figure") == 1
 
 
-def test_intervals_in_tables_are_set_apart(page):
+def test_intervals_are_set_apart_in_tables_and_where_results_are_told(page):
     found = re.findall(r'<span class="interval">(.*?)</span>', page)
-    assert [*map(str.strip, found)] == ["± 0.2 ± 0.1", "± 1"] * 2
+    assert [*map(str.strip, found)] == ["± 0.4", *["± 0.2 ± 0.1", "± 1"] * 2]
     assert "1.5<span" in page and "</span> and more" in page
 
 

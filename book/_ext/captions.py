@@ -33,15 +33,21 @@ class TablesOfCells(SphinxTransform):
 
 
 def set_apart(app, doctree, docname):
-    """Give intervals in tables and verdicts in the text classes of their own."""
+    """Give intervals and verdicts classes of their own."""
     if app.builder.format != "html":
         return
-    for entry in doctree.findall(nodes.entry):
+    for entry in list(doctree.findall(has_numbers)):
         for text in list(entry.findall(nodes.Text)):
             text.parent.replace(text, with_intervals(text.astext()))
     for strong in doctree.findall(nodes.strong):
         if VERDICT.match(strong.astext()):
             strong["classes"].append("verdict")
+
+
+def has_numbers(node):
+    """Whether intervals step back in a node: in a cell of a table, and where a result is told."""
+    told = isinstance(node, nodes.inline) and "pasted-text" in node["classes"]
+    return told or isinstance(node, nodes.entry)
 
 
 def with_intervals(text):
