@@ -185,7 +185,7 @@ def test_cells_fold_as_on_the_site(one):
 
 
 def test_a_drawn_figure_has_its_number_and_caption(one):
-    assert one["figure-caption"]["source"] == "**Figure 1.1.** A line, with $x$."
+    assert one["figure-caption"]["source"] == "**Fig. 1.1.** A line, with $x$."
 
 
 def test_another_page_is_a_file_beside_it(folder):

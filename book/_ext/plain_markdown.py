@@ -161,7 +161,7 @@ def cell(entry, page):
 
 def caption(node, text, page):
     """The number of a figure or a table, and what its caption says."""
-    kind = "Table" if isinstance(node, nodes.table) else "Figure"
+    kind = "Table" if isinstance(node, nodes.table) else "Fig."
     return f"**{kind} {page.number(node)}.** {inline(text, page)}"
 
 
