@@ -102,7 +102,9 @@ def test_every_listing_equation_number_and_solution_is_there(site, name):
     tags = re.findall(r"\\tag\{(\d+)\.(\d+)\}", made)
     assert [int(number) for _, number in tags] == [*range(1, len(labelled) + 1)]
     assert made.count("### Exercise ") == raw.count("```{exercise}")
-    solutions = made.count("<summary>Solution</summary>") + made.count("*The solution is folded below.*")
+    solutions = made.count("<summary>Solution</summary>") + made.count(
+        "*The solution is folded below.*"
+    )
     assert solutions == raw.count("{solution-start}")
 
 
