@@ -64,7 +64,8 @@ def lab(site, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(site / "notebooks", folder / "files")
     nbformat.write(notebook(CELL), folder / "files" / "figure.ipynb")
-    first = nbformat.read(folder / "files" / "code.ipynb", 4)["cells"][0]["source"]
+    listed = nbformat.read(folder / "files" / "code.ipynb", 4)["cells"]
+    first = next(cell["source"] for cell in listed if cell["id"] == "what-it-needs")
     needy = first.replace('"torch"', '"surely_missing"')
     nbformat.write(notebook(needy, NEEDY), folder / "files" / "needy.ipynb")
     for name, settings in SETTINGS.items():

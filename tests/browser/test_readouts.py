@@ -4,6 +4,7 @@ import re
 
 import expected
 import pytest
+from looking import OPEN
 
 NUMBER = re.compile(r"[−-]?\d[\d,]*\.?\d*(?:e[−-]?\d+)?")
 ALPHA, STEPS, BETA = "inner rate α", "inner steps K", "outer rate β"
@@ -131,6 +132,7 @@ def test_the_readout_is_what_the_package_computes(visit, name):
     chapter, selector, function, controls, rows = FIGURES[name]
     seen = visit("file")
     figure = seen.open(f"book/{chapter}.html").locator(selector).first
+    seen.page.evaluate(OPEN)
     figure.scroll_into_view_if_needed()
     traits = function.__code__.co_varnames[: function.__code__.co_argcount]
     for row in rows:

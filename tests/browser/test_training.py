@@ -79,9 +79,9 @@ def test_runs_of_unequal_speed_meet_at_every_step_or_not_at_all(visit):
     assert all(len(set(look)) == 1 for look in looks)
     assert len({look[0] for look in looks}) > 3
     figure.get_by_role("radio", name="seconds", exact=True).check(force=True)
-    assert seen.until(lambda: figure.evaluate(NOW)[1] > 2 * figure.evaluate(NOW)[0])
+    assert seen.until(lambda: figure.evaluate(NOW)[1] > 2 * figure.evaluate(NOW)[0], seconds=60)
     figure.get_by_role("radio", name="steps", exact=True).check(force=True)
-    assert seen.until(lambda: len(set(figure.evaluate(NOW))) == 1)
+    assert seen.until(lambda: len(set(figure.evaluate(NOW))) == 1, seconds=60)
     figure.get_by_role("button", name="Pause").click()
     figure.get_by_role("status").get_by_text("Paused.").wait_for()
     seen.frames(60)  # the round under way comes to its end
