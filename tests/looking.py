@@ -52,6 +52,22 @@ def usable_sliders(figure):
     return [slider for slider in sliders if slider.is_visible()]
 
 
+def choices_taken(figure):
+    """Take each choice of a figure in turn; yields what was chosen."""
+    for radio in figure.locator("input[type=radio]").all():
+        if radio.is_enabled():
+            radio.check(force=True)
+            yield f"choice {radio.get_attribute('value')}"
+
+
+def buttons_pressed(figure):
+    """Press each button of a figure in turn, if it can be pressed then; yields the button."""
+    for button in figure.locator("button").all():
+        if button.is_visible() and button.is_enabled():
+            button.click()
+            yield button
+
+
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # Only what is wrong comes back: all that is right would be tens of megabytes.
 RUN = """(rules) => axe.run({ runOnly: rules, resultTypes: ['violations'] }).then(

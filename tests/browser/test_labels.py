@@ -1,7 +1,14 @@
 """Labels can be read: none lies on another, on a mark that is not its own, or is cut off."""
 
 import pytest
-from looking import figures_of, open_impatient, quiet, usable_sliders
+from looking import (
+    buttons_pressed,
+    choices_taken,
+    figures_of,
+    open_impatient,
+    quiet,
+    usable_sliders,
+)
 
 WIDTHS = (1280, 360)
 SMALLEST = 11  # pixels
@@ -108,15 +115,10 @@ def acts(page, figure):
             page.keyboard.press(key)
             yield f"{key} on {slider.get_attribute('id')}"
         reset.click()
-    for radio in figure.locator("input[type=radio]").all():
-        if radio.is_enabled():
-            radio.check(force=True)
-            yield f"choice {radio.get_attribute('value')}"
-    for button in figure.locator("button").all():
-        if button.is_visible() and button.is_enabled():
-            button.click()
-            yield f"button {button.get_attribute('aria-label') or button.inner_text()}"
-            reset.click()
+    yield from choices_taken(figure)
+    for button in buttons_pressed(figure):
+        yield f"button {button.get_attribute('aria-label') or button.inner_text()}"
+        reset.click()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,6 +1,6 @@
 """Nothing that has data is invisible, whatever the reader has pressed and moved."""
 
-from looking import figures_of, settle, usable_sliders
+from looking import buttons_pressed, choices_taken, figures_of, settle, usable_sliders
 
 # Every line and area of the figure that is on the screen and has a shape, but no paint.
 UNPAINTED = """(figure) => {
@@ -28,14 +28,9 @@ def acts(page, figure):
             slider.focus()
             page.keyboard.press(key)
             yield f"{key} on {slider.get_attribute('id')}"
-    for radio in figure.locator("input[type=radio]").all():
-        if radio.is_enabled():
-            radio.check(force=True)
-            yield f"choice {radio.get_attribute('value')}"
-    for button in figure.locator("button").all():
-        if button.is_visible() and button.is_enabled():
-            button.click()
-            yield f"button {button.inner_text()!r}"
+    yield from choices_taken(figure)
+    for button in buttons_pressed(figure):
+        yield f"button {button.inner_text()!r}"
 
 
 def test_what_has_data_has_paint(visit, figure_page):
