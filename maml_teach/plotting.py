@@ -47,9 +47,8 @@ def use_style() -> None:
     if shell is not None:
         from matplotlib_inline.config import InlineBackend
 
-        InlineBackend.instance(
-            parent=shell
-        ).figure_formats = set()  # no picture of pixels beside it
+        backend = InlineBackend.instance(parent=shell)
+        backend.figure_formats = set()  # no picture of pixels beside the drawing
         shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, drawing)
 
 

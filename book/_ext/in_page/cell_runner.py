@@ -56,10 +56,8 @@ def show_figures():
 
 def picture(figure):
     """The figure as a drawing in the page's colours, named by the titles in it."""
-    from maml_teach.plotting import (
-        drawing,
-        themed,
-    )  # where a figure is, matplotlib is loaded
+    # Not before there is a figure: then matplotlib is loaded.
+    from maml_teach.plotting import drawing, themed
 
     titles = "; ".join(filter(None, (ax.get_title() for ax in figure.axes)))
     return themed(drawing(figure), titles or "Figure of this cell")
