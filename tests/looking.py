@@ -69,9 +69,14 @@ def buttons_pressed(figure):
 
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# Only what is wrong comes back: all that is right would be tens of megabytes.
-RUN = """(rules) => axe.run({ runOnly: rules, resultTypes: ['violations'] }).then(
-  (found) => found.violations)"""
+# In the dark only the rules on colour: the others would see the same page twice. Only what is wrong
+# comes back: all that is right would be tens of megabytes.
+RUN = """([tags, colours]) => {
+  const named = (some) => axe.getRules(some).map((rule) => rule.ruleId);
+  const onColour = named(['cat.color']).filter((id) => named(tags).includes(id));
+  const runOnly = colours === 'dark' ? { type: 'rule', values: onColour } : tags;
+  return axe.run({ runOnly, resultTypes: ['violations'] }).then((found) => found.violations);
+}"""
 
 FADED = """() => document.getAnimations().every(
   (each) => !(each instanceof CSSTransition) || each.playState !== 'running')"""
@@ -84,7 +89,7 @@ def axe_violations(page, colours):
     page.wait_for_function(FADED)
     return [
         f"{colours}: {violation['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"
-        for violation in page.evaluate(RUN, RULES)
+        for violation in page.evaluate(RUN, [RULES, colours])
         for node in violation["nodes"]
     ]
 
@@ -93,12 +98,6 @@ def load_axe(page):
     """Put axe-core into a page."""
     page.evaluate(npm_file("axe-core/axe.min.js").read_text("utf-8"))
 
-
-# Set before a page is opened: what waits so long between two sentences says each at once.
-IMPATIENT = """() => {
-  const after = window.setTimeout;
-  window.setTimeout = (job, wait, ...given) => after(job, wait === 500 ? 0 : wait, ...given);
-}"""
 
 # Resolves once a figure has not changed for five frames; `most` milliseconds at most.
 QUIET = """(figure, most = 3000) => new Promise((done) => {
@@ -120,8 +119,7 @@ def quiet(figure, most=3000):
     figure.evaluate(QUIET, most)
 
 
-def open_impatient(visit, page_path, width):
-    """Open a page whose read-outs do not wait between two sentences."""
-    seen = visit("file", width=width)
-    seen.page.add_init_script(f"({IMPATIENT})()")
-    return seen.open(page_path)
+def impatient(seen):
+    """The visit's page, whose read-outs do not wait for a pause."""
+    seen.page.evaluate("() => (window.impatient = true)")
+    return seen.page

@@ -79,7 +79,11 @@
   /* What scrolls inside its own box can be reached by keyboard, and fades where it goes on; it is
    * measured as it comes near, as it changes its size and as it is scrolled. */
   const boxes = "pre, .cell_output > .output, .pst-scrollable-table-container, .katex-display";
-  const passBy = (box) => box.removeAttribute("tabindex");
+  // Not while it has the focus: that would be lost.
+  const passBy = (box) =>
+    box === document.activeElement
+      ? box.addEventListener("blur", () => box.removeAttribute("tabindex"), { once: true })
+      : box.removeAttribute("tabindex");
   const stopAt = (box) => {
     box.tabIndex = 0;
     if (box.hasAttribute("role")) return; // the build has named it

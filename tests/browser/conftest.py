@@ -6,7 +6,9 @@ parts skip with a line that names them; where ``CI`` is set they fail.
 
 import gzip
 import os
+import re
 import shutil
+import sys
 import threading
 import time
 from functools import partial
@@ -85,9 +87,13 @@ def browser(site):
 
 
 class Server(ThreadingHTTPServer):
-    """Takes all that a page asks for at once."""
+    """Takes all that a page asks for at once; a page that is closed meanwhile is no error."""
 
     request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -113,6 +119,57 @@ def bases(site, http_base):
     return {"file": site.as_uri(), "http": http_base}
 
 
+# In every page, before its own scripts. Two switches for tests: `printing`, since a browser that
+# prints tells nobody of new sizes, and `impatient`, which has a read-out say at once what would
+# wait for a pause. And a list of the figures that were touched.
+STAGE = """
+const Watched = ResizeObserver;
+window.ResizeObserver = class extends Watched {
+  constructor(react) { super((...given) => window.printing || react(...given)); } };
+const after = window.setTimeout;
+window.setTimeout = (job, wait, ...given) =>
+  after(job, window.impatient && wait === 500 ? 0 : wait, ...given);
+window.touched = new Set();
+for (const kind of ['input', 'change', 'pointerdown', 'click', 'keydown']) {
+  addEventListener(kind, ({ target }) => {
+    const figure = target.closest?.('.maml-figure');
+    if (figure) touched.add(figure);
+  }, true);
+}
+"""
+# What a test may change of an open page, and back to it.
+KEEP = """() => {
+  window.kept = {
+    styles: new Set(document.querySelectorAll('style')),
+    folds: [...document.querySelectorAll('details')].map((fold) => [fold, fold.open]),
+    theme: document.documentElement.dataset.theme };
+  touched.clear();
+}"""
+# Answers whether anything was: most tests only look.
+RESTORE = """(dark) => {
+  let changed = scrollY > 0 || matchMedia('print').matches
+    || matchMedia('(prefers-color-scheme: dark)').matches !== dark;
+  const put = (isAsKept, back) => isAsKept || (back(), (changed = true));
+  put(!window.printing, () => {
+    window.printing = false;
+    dispatchEvent(new Event('afterprint'));
+  });
+  window.impatient = false;
+  document.querySelectorAll('style').forEach((style) =>
+    put(kept.styles.has(style), () => style.remove()));
+  kept.folds.forEach(([fold, open]) => put(fold.open === open, () => (fold.open = open)));
+  const page = document.documentElement.dataset;
+  put(page.theme === kept.theme, () => (page.theme = kept.theme));
+  put(document.activeElement === document.body, () => document.activeElement.blur());
+  touched.forEach((figure) => put(false, () => {
+    const buttons = [...figure.querySelectorAll('button')];
+    buttons.find((button) => button.textContent === 'Reset').click();
+  }));
+  touched.clear();
+  return changed;
+}"""
+
+
 class Visit:
     """One page in one browser context, and everything that went wrong on it."""
 
@@ -120,20 +177,19 @@ class Visit:
         self.base = base
         self.troubles = []
         self.loaded = {}
-        context.route("**/*", self._guard)
+        # Nothing leaves the site.
+        context.route(re.compile(f"^(?!{re.escape(base)}|data:|blob:)"), self._refuse)
+        context.add_init_script(f"(() => {{{STAGE}}})()")
         self.page = context.new_page()
+        self.size = self.page.viewport_size
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.troubles.append(f"page error: {error}"))
         self.page.on("requestfailed", lambda r: self.troubles.append(f"failed: {r.url}"))
         self.page.on("response", self._response)
 
-    def _guard(self, route):
-        """Let nothing leave the site."""
-        url = route.request.url
-        if url.startswith((self.base, "data:", "blob:")):
-            return route.continue_()
-        self.troubles.append(f"request outside: {url}")
-        return route.abort()
+    def _refuse(self, route):
+        self.troubles.append(f"request outside: {route.request.url}")
+        route.abort()
 
     def _console(self, message):
         if message.type in ("error", "warning"):
@@ -154,13 +210,31 @@ class Visit:
     def open(self, path):
         """Load a page, pass by all its figures, and wait until they and the fonts stand still."""
         self.goto(path)
+        self.pass_by()
+        self.page.evaluate("() => document.fonts.ready.then(() => true)")
+        self.page.evaluate(KEEP)
+        return self.page
+
+    def restore(self, scheme="light"):
+        """Bring an open page back to what it was when it was opened."""
+        if self.page.evaluate(RESTORE, scheme == "dark"):
+            self.page.emulate_media(media="null", color_scheme=scheme, reduced_motion="reduce")
+            self.page.evaluate(RESTORE, scheme == "dark")  # the scheme may have set the theme
+            self.to_the_top()
+        if self.page.viewport_size != self.size:
+            self.page.set_viewport_size(self.size)
+            self.pass_by()
+
+    def pass_by(self):
+        """See each figure drawn on the way down, and go back to the top."""
         for mount in self.page.locator(".figure-mount").all():
             assert self.until(partial(self.passed_by, mount), 20), mount.inner_html()[:200]
-        self.page.evaluate("() => document.fonts.ready.then(() => true)")
-        # At once: a press on what still glides by would miss it.
+        self.to_the_top()
+
+    def to_the_top(self):
+        """At once: a press on what still glides by would miss it."""
         self.page.evaluate("() => scrollTo({ top: 0, behavior: 'instant' })")
         self.frames(2)
-        return self.page
 
     def passed_by(self, mount):
         """Whether a figure is drawn; goes to where it is, which parts above it may change."""
@@ -236,13 +310,19 @@ def shelf():
 
 @pytest.fixture
 def opened(browser, bases, shelf):
-    """A visit to a page that is open already, for tests that only look at it."""
+    """A visit to a page that is open already, and as it was when it was opened.
+
+    What is put back: the window's size, media and scheme, added styles, folds, the theme, the
+    focus, and each figure that was touched, by its Reset.
+    """
 
     def look(scheme, path, **options):
         key = path, scheme, *sorted(options.items())
         for other in [other for other in shelf if other[0] != path]:
             close(shelf.pop(other)[0])
-        if key not in shelf:
+        if key in shelf:
+            shelf[key][1].restore(options.get("color_scheme", "light"))
+        else:
             context = new_context(browser, **options)
             shelf[key] = context, Visit(context, bases[scheme])
             shelf[key][1].open(path)

@@ -7,8 +7,8 @@ WIDTHS, SCHEMES = (1280, 360), ("light", "dark")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_no_axe_violation(visit, page_path, width):
-    page = visit("http", width=width).open(page_path)
+def test_no_axe_violation(opened, page_path, width):
+    page = opened("http", page_path, width=width).page
     # axe passes over what the browser has not laid out yet.
     page.add_style_tag(content="section { content-visibility: visible !important }")
     load_axe(page)
@@ -25,9 +25,9 @@ def test_the_first_tab_leads_to_the_text(visit):
     page.wait_for_url("**#main-content")
 
 
-def test_what_takes_the_focus_has_a_name_and_a_role(visit, page_path):
+def test_what_takes_the_focus_has_a_name_and_a_role(opened, page_path):
     """Of the browser's own tree for assistive technology, every node that can be focused."""
-    page = visit("file").open(page_path)
+    page = opened("file", page_path, width=1280).page
     page.add_style_tag(content="section { content-visibility: visible !important }")
     tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
     nameless = []
@@ -39,9 +39,9 @@ def test_what_takes_the_focus_has_a_name_and_a_role(visit, page_path):
     assert nameless == []
 
 
-def test_focus_is_seen(visit, page_path):
+def test_focus_is_seen(opened, page_path):
     """The first thirty stops of the Tab key each show where they are."""
-    page = visit("http").open(page_path)
+    page = opened("http", page_path, width=1280).page
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("() => document.activeElement === document.body"):

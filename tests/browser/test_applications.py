@@ -171,7 +171,7 @@ THEME = "(theme) => (document.documentElement.dataset.theme = theme)"
 
 def test_what_is_to_come_is_faint_and_there(opened, figure_page):
     """In every figure that runs as a film, in both themes."""
-    page = opened("file", figure_page).page
+    page = opened("file", figure_page, width=1280).page
     for theme in ("dark", "light"):
         page.evaluate(THEME, theme)
         for figure in page.locator(".maml-figure:has(.mf-to-come)").all():

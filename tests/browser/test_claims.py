@@ -29,8 +29,8 @@ def mean(cell):
 
 
 @pytest.mark.parametrize("frequency", ["0.5", "2"])
-def test_frequency_and_table_agree(visit, frequency):
-    page = visit("file").open(PAGE)
+def test_frequency_and_table_agree(opened, frequency):
+    page = opened("file", PAGE, width=1280).page
     one = figure(page, "related tasks")
     one.get_by_role("spinbutton").fill(frequency)
     row = page.evaluate(ROW, frequency)
@@ -40,8 +40,8 @@ def test_frequency_and_table_agree(visit, frequency):
         assert number == pytest.approx(mean(cell), abs=0.006)
 
 
-def test_variance_and_table_agree(visit):
-    page = visit("file").open(PAGE)
+def test_variance_and_table_agree(opened):
+    page = opened("file", PAGE, width=1280).page
     one = figure(page, "variance")
     one.get_by_role("spinbutton").fill("0.05")
     said = sentence(one, "α = 0.05")
@@ -53,9 +53,9 @@ def test_variance_and_table_agree(visit):
         assert number == pytest.approx(mean(row[-1]), abs=0.006)
 
 
-def test_another_wave_and_reset(visit):
-    seen = visit("file")
-    one = figure(seen.open(PAGE), "shift")
+def test_another_wave_and_reset(opened):
+    seen = opened("file", PAGE, width=1280)
+    one = figure(seen.page, "shift")
     curve = one.locator(".mf-truth")
     first = curve.get_attribute("d")
     one.get_by_role("button", name="Another wave").click()

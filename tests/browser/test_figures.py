@@ -50,12 +50,12 @@ def test_every_figure_of_the_package_stands_on_a_page(site):
 
 
 def test_figures_are_there(opened, figure_page):
-    assert len(figures_of(opened("file", figure_page).page)) >= 1
+    assert len(figures_of(opened("file", figure_page, width=1280).page)) >= 1
 
 
 def test_every_figure_is_drawn(opened, page_path):
     """Where the build embedded a widget's state, a figure stands; elsewhere none."""
-    page = opened("file", page_path).page
+    page = opened("file", page_path, width=1280).page
     found = figures_of(page)
     assert bool(found) == (page.locator(f'script[type="{STATE_TYPE}"]').count() == 1)
     assert all(figure.locator("> :not(noscript)").count() for figure in found)
@@ -81,26 +81,19 @@ def check_slider(page, figure, slider, where):
     print(f"\n{where}, {name!r}: {median:.0f} ms from input to second frame")
 
 
-def test_sliders_move_the_figure(visit, figure_page):
+def test_sliders_move_the_figure_and_reset_brings_it_back(opened, figure_page):
     """From a file, with the network cut: the least that a reader may have."""
-    seen = visit("file")
-    page = seen.open(figure_page)
+    seen = opened("file", figure_page, width=1280)
+    page = seen.page
     for number, figure in enumerate(figures_of(page), start=1):
-        for slider in usable_sliders(figure):
-            check_slider(page, figure, slider, f"{figure_page}, figure {number}")
-    assert seen.troubles == []
-
-
-def test_reset_restores_the_initial_picture(visit, figure_page):
-    page = visit("http").open(figure_page)
-    for figure in figures_of(page):
         initial = settled_look(page, figure)
         sliders = usable_sliders(figure)
         for slider in sliders:
-            assert len(list(press(page, slider))) > 1
+            check_slider(page, figure, slider, f"{figure_page}, figure {number}")
         assert not sliders or settled_look(page, figure) != initial
         figure.get_by_role("button", name="reset").first.click()
         assert settled_look(page, figure) == initial
+    assert seen.troubles == []
 
 
 def test_a_sentence_without_scripts(visit, figure_page):

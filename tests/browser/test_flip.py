@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from looking import impatient
 
 PAGE = "book/mistakes.html"
 STATE = "script[type='application/vnd.jupyter.widget-state+json']"
@@ -14,8 +15,8 @@ PROGRAM = """(version) => [...document.querySelectorAll('.mf-shown .mf-line')]
   .map((line) => line.querySelector('code').textContent).join('\\n')"""
 
 
-def test_each_mistake_shows_its_program_its_verdict_and_its_result(visit):
-    page = visit("file").open(PAGE)
+def test_each_mistake_shows_its_program_its_verdict_and_its_result(opened):
+    page = impatient(opened("file", PAGE, width=1280))
     figure = page.locator(".mf-flip")
     cases = cases_of(page)
     assert len(cases) == 15
@@ -28,8 +29,8 @@ def test_each_mistake_shows_its_program_its_verdict_and_its_result(visit):
 
 
 @pytest.mark.parametrize("width", [360, 800, 1280])
-def test_nothing_moves_from_one_mistake_to_the_next(visit, width):
-    page = visit("http").open(PAGE)
+def test_nothing_moves_from_one_mistake_to_the_next(opened, width):
+    page = impatient(opened("file", PAGE, width=1280))
     page.set_viewport_size({"width": width, "height": 900})
     figure, heights = page.locator(".mf-flip"), set()
     for case in cases_of(page):
@@ -41,8 +42,8 @@ def test_nothing_moves_from_one_mistake_to_the_next(visit, width):
     assert max(heights) - min(heights) < 1
 
 
-def test_on_paper_every_program_has_its_name_and_its_lines(visit):
-    page = visit("file").open(PAGE)
+def test_on_paper_every_program_has_its_name_and_its_lines(opened):
+    page = opened("file", PAGE, width=1280).page
     page.emulate_media(media="print")
     names = page.locator(".mf-program b")
     cases = cases_of(page)

@@ -47,42 +47,20 @@ TITLES = """() => [...document.querySelectorAll('.admonition.toggle-hidden')].ma
 ALL = "section { content-visibility: visible !important }"
 
 
-def shown(opened, page_path, width):
-    """An open page, laid out whole."""
+@pytest.mark.parametrize("width", WIDTHS)
+def test_folds_are_named_and_of_one_piece(opened, page_path, width):
     page = opened("http", page_path, width=width).page
     page.add_style_tag(content=ALL)
-    return page
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_each_bar_says_what_is_inside(opened, page_path, width):
-    bars = shown(opened, page_path, width).evaluate(BARS)
+    bars, titles = page.evaluate(BARS), page.evaluate(TITLES)
     assert [bar["words"] for bar in bars if not NAME.fullmatch(bar["words"])] == []
     for above, below in pairwise(bars):
         in_a_row = 0 <= below["top"] - above["bottom"] < 60
         assert not (in_a_row and above["words"] == below["words"]), above["words"]
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_folded_boxes_have_one_height(opened, page_path, width):
-    """Bars of code, and solutions whose title takes one line."""
-    page = shown(opened, page_path, width)
-    heights = [bar["height"] for bar in page.evaluate(BARS)]
-    heights += [box["height"] for box in page.evaluate(TITLES) if box["lines"] == 1]
+    # Bars of code, and solutions whose title takes one line.
+    heights = [bar["height"] for bar in bars] + [b["height"] for b in titles if b["lines"] == 1]
     assert not heights or max(heights) - min(heights) <= 2, heights
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_no_button_covers_a_title(opened, page_path, width):
-    boxes = shown(opened, page_path, width).evaluate(TITLES)
-    assert [box["words"] for box in boxes if box["covered"]] == []
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_bar_and_code_have_one_frame(visit, page_path, width):
-    page = visit("http", width=width).goto(page_path)
-    page.add_style_tag(content=ALL)
-    assert page.evaluate(CROOKED) == []
+    assert [box["words"] for box in titles if box["covered"]] == []
+    assert page.evaluate(CROOKED) == []  # opens them
 
 
 def test_there_are_folds_and_solutions(site):

@@ -66,6 +66,9 @@ def lab(site, tmp_path_factory):
     nbformat.write(notebook(CELL), folder / "files" / "figure.ipynb")
     listed = nbformat.read(folder / "files" / "code.ipynb", 4)["cells"]
     first = next(cell["source"] for cell in listed if cell["id"] == "what-it-needs")
+    start = next(k for k, cell in enumerate(listed) if "# Sliders that call" in cell["source"])
+    sliders = [cell["source"] for cell in listed[start : start + 2]]
+    nbformat.write(notebook(*sliders), folder / "files" / "sliders.ipynb")
     needy = first.replace('"torch"', '"surely_missing"')
     nbformat.write(notebook(needy, NEEDY), folder / "files" / "needy.ipynb")
     for name, settings in SETTINGS.items():
@@ -219,8 +222,8 @@ def test_a_missing_library_is_told_in_one_sentence(opened_in_lab):
 
 
 def test_live_sliders_run_python(opened_in_lab):
-    """Those of ipywidgets, run as a reader runs them: all cells, then the slider and the button."""
-    page = opened_in_lab("code", height=16_000)
+    """Those of ipywidgets in the code chapter: both cells, then the slider and the button."""
+    page = opened_in_lab("sliders")
     run_all(page)
     assert page.locator(".jp-OutputArea-output[data-mime-type$=error]").count() == 0
     alpha = page.locator(".widget-slider", has_text="alpha").get_by_role("slider")

@@ -26,10 +26,9 @@ COLOURS = """(otherwise) => {
 }"""
 
 
-def test_links_have_one_colour(visit, page_path):
+def test_links_have_one_colour(opened, page_path):
     path = f"{page_path}?q=maml" if page_path == "search.html" else page_path
-    seen = visit("file")
-    page = seen.goto(path)
+    page = opened("file", path, width=1280).page
     if page_path == "search.html":
         page.wait_for_selector("#search-results li a")
     for colours in ("light", "dark"):

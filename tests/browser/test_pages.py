@@ -6,14 +6,14 @@ BUDGET = 450_000  # bytes, compressed, of everything a page loads at first
 
 
 def test_no_trouble(opened, page_path, scheme):
-    seen = opened(scheme, page_path)
+    seen = opened(scheme, page_path, width=1280)
     assert seen.troubles == []
     assert seen.loaded, "the page loaded nothing, so nothing was looked at"
 
 
-def test_no_trouble_in_the_dark(visit, page_path):
-    seen = visit("http", color_scheme="dark")
-    page = seen.open(page_path)
+def test_no_trouble_in_the_dark(opened, page_path):
+    seen = opened("http", page_path, color_scheme="dark")
+    page = seen.page
     assert seen.troubles == []
     assert page.locator("html").get_attribute("data-theme") == "dark"
 
@@ -31,7 +31,7 @@ def test_fits_a_phone(opened, page_path):
 
 
 def test_weight(opened, site, page_path):
-    seen = opened("http", page_path)
+    seen = opened("http", page_path, width=1280)
     sizes = seen.gzip_bytes(site)
     total = sum(sizes.values())
     heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:3]
@@ -53,7 +53,7 @@ def test_no_thebe(site, page_path):
 
 
 def test_maths_is_set(opened, page_path):
-    page = opened("file", page_path).page
+    page = opened("file", page_path, width=1280).page
     written = page.locator(".bd-article .math").count()
     assert page.locator(".bd-article .math .katex-html").count() >= written
     assert page.locator(".bd-article .math .katex-mathml math").count() >= written

@@ -35,16 +35,9 @@ CONTROLS = """(figure) => ({
 })"""
 
 
-# While a browser prints, it tells nobody of new sizes: what does not shrink by style is cut off.
-STILL = """const Watched = ResizeObserver;
-window.ResizeObserver = class extends Watched {
-  constructor(react) { super((...given) => window.printing || react(...given)); } };"""
-
-
-def on_paper(seen, path):
+def on_paper(seen):
     """An open page as the browser lays it out for a sheet."""
-    seen.page.add_init_script(STILL)
-    page = seen.open(path)
+    page = seen.page
     page.evaluate("() => { window.printing = true; dispatchEvent(new Event('beforeprint')); }")
     page.emulate_media(media="print")
     page.set_viewport_size(SHEET)
@@ -58,37 +51,32 @@ def chapters(site):
     return dict(re.findall(r'href="(\w+\.html)">\s*(\d+\. [^<]+?)\s*</a>', html))
 
 
-def test_the_title_has_its_number_and_stands_on_top(visit, site, page_path):
-    if page_path == "search.html":
-        return
-    page = on_paper(visit("file"), page_path)
+@pytest.mark.parametrize("width", [360, 1280, 1900])
+def test_a_page_on_paper(opened, site, page_path, width):
+    """However wide the window was that it is printed from."""
+    page = on_paper(opened("http", page_path, width=width))
+    assert page.evaluate(CUT_OFF, SHEET["width"]) == []
+    for figure in page.locator(".figure-mount").all():
+        found = figure.evaluate(CONTROLS)
+        assert all(label and value and seen for label, value, seen in found["rows"]), found
+        assert all(found["choices"]) and found["status"] and not found["sliders"], found
+    if page_path != "search.html":
+        check_title(page, chapters(site), page_path)
+
+
+def check_title(page, numbered, page_path):
+    """A chapter's title has its number and stands on top."""
     texts = page.evaluate(TEXT, FIRST)
-    titles = [words.removesuffix("#") for tag, words, _ in texts if tag == "H1"]
-    (title,) = titles
-    wanted = chapters(site).get(page_path.removeprefix("book/"))
-    assert len(chapters(site)) >= 13
+    (title,) = [words.removesuffix("#") for tag, words, _ in texts if tag == "H1"]
+    wanted = numbered.get(page_path.removeprefix("book/"))
+    assert len(numbered) >= 13
     assert wanted is None or " ".join(title.split()) == wanted
     first = [top for tag, words, top in texts if tag != "H1"][:4]
     assert all(0 <= top < SHEET["height"] / 4 for top in first), texts[:4]
 
 
-@pytest.mark.parametrize("width", [360, 1280, 1900])
-def test_nothing_is_cut_off(visit, page_path, width):
-    """However wide the window was that it is printed from."""
-    page = on_paper(visit("file", width=width), page_path)
-    assert page.evaluate(CUT_OFF, SHEET["width"]) == []
-
-
-def test_a_figure_says_what_it_is_set_to(visit, figure_page):
-    page = on_paper(visit("file"), figure_page)
-    for figure in page.locator(".figure-mount").all():
-        found = figure.evaluate(CONTROLS)
-        assert all(label and value and seen for label, value, seen in found["rows"]), found
-        assert all(found["choices"]) and found["status"] and not found["sliders"], found
-
-
-def test_there_is_paper_without_a_margin_of_the_page(visit):
+def test_there_is_paper_without_a_margin_of_the_page(opened):
     """The browser's own margins are those of the sheet, so a printed line starts at its left."""
-    page = on_paper(visit("file"), "book/family.html")
+    page = on_paper(opened("http", "book/family.html", width=1280))
     left = "() => document.querySelector('.bd-article h1').getBoundingClientRect().left"
     assert page.evaluate(left) <= 1

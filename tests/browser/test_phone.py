@@ -5,7 +5,7 @@ from looking import figures_of
 
 def test_a_slider_is_as_wide_as_its_figure(opened, figure_page):
     """All but the border around it, and inside it; what moves by whole steps needs the room."""
-    page = opened("file", figure_page, width=360).page
+    page = opened("http", figure_page, width=360).page
     for figure in figures_of(page):
         frame = figure.locator(".maml-figure").bounding_box()
         for slider in figure.locator("input[type=range]").all():
@@ -21,7 +21,7 @@ def test_a_slider_is_as_wide_as_its_figure(opened, figure_page):
 
 def test_what_a_slider_changes_fits_on_the_screen_with_it(opened, figure_page):
     """Nobody scrolls between a slider and a picture; what stays in view is on every screen."""
-    page = opened("file", figure_page, width=360).page
+    page = opened("http", figure_page, width=360).page
     for figure in figures_of(page):
         for slider in figure.locator("input[type=range]").all():
             if slider.is_visible():
@@ -53,9 +53,8 @@ CUT = """() => [...document.querySelectorAll('.bd-article *')].filter((e) => {
 WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def test_what_is_cut_off_says_so(visit, page_path):
-    page = visit("http").open(page_path)
-    page.set_viewport_size({"width": 360, "height": 740})
+def test_what_is_cut_off_says_so(opened, page_path):
+    page = opened("http", page_path, width=360).page
     page.evaluate("document.querySelectorAll('details').forEach((e) => (e.open = true))")
     bring_near(page)
     page.wait_for_function(f"({CUT})().length === 0", timeout=5000)
@@ -77,9 +76,8 @@ CODE = """() => [...document.querySelectorAll('.bd-article pre')].filter((e) => 
                e.scrollWidth - e.clientWidth])"""
 
 
-def test_code_is_large_and_fits_beside_both_sidebars(visit, page_path):
-    page = visit("http").open(page_path)
-    page.set_viewport_size({"width": 1280, "height": 900})
+def test_code_is_large_and_fits_beside_both_sidebars(opened, page_path):
+    page = opened("file", page_path, width=1280).page
     page.evaluate("document.querySelectorAll('details').forEach((e) => (e.open = true))")
     bring_near(page)
     blocks = page.evaluate(CODE)

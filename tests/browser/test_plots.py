@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 SMALLEST = 11  # pixels
 LETTERS = """() => [...document.querySelectorAll('.book-plot svg')].filter((svg) => svg.clientWidth)
   .flatMap((svg) => [...svg.querySelectorAll('text, tspan')].map((text) => [
@@ -28,26 +26,20 @@ def test_every_colour_has_another_one_in_the_dark(site, page_path):
     assert {light for light, dark in pairs if light == dark} == set()
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
-def test_letters_are_large_enough_and_one_shape_is_shown(visit, site, page_path, width):
+def test_letters_are_large_and_stand_out_and_one_shape_is_shown(opened, site, page_path):
     if not has_plots(site, page_path):
         return
-    page = visit("http").open(page_path)
-    page.set_viewport_size({"width": width, "height": 900})
+    page = opened("file", page_path, width=1280).page
     page.evaluate("document.querySelectorAll('details').forEach((e) => (e.open = true))")
-    wanted = "plot-narrow" if width < 500 else "plot-wide"
-    assert all(shape == [wanted] for shape in page.evaluate(SHAPES))
-    small = [(text, size) for text, size in page.evaluate(LETTERS) if size < SMALLEST - 0.05]
-    assert small == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_letters_stand_out_from_the_page(visit, site, page_path, theme):
-    if not has_plots(site, page_path):
-        return
-    page = visit("http").open(page_path)
-    page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
-    assert min((contrast(*pair) for pair in page.evaluate(INKS)), default=21) >= 4.5
+    for theme in ("light", "dark"):
+        page.evaluate("(theme) => (document.documentElement.dataset.theme = theme)", theme)
+        assert min((contrast(*pair) for pair in page.evaluate(INKS)), default=21) >= 4.5
+    for width in (360, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        wanted = "plot-narrow" if width < 500 else "plot-wide"
+        assert all(shape == [wanted] for shape in page.evaluate(SHAPES))
+        letters = page.evaluate(LETTERS)
+        assert [(text, size) for text, size in letters if size < SMALLEST - 0.05] == []
 
 
 def has_plots(site, page_path):

@@ -128,10 +128,10 @@ def choose(figure, name, value):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_the_readout_is_what_the_package_computes(visit, name):
+def test_the_readout_is_what_the_package_computes(opened, name):
     chapter, selector, function, controls, rows = FIGURES[name]
-    seen = visit("file")
-    figure = seen.open(f"book/{chapter}.html").locator(selector).first
+    seen = opened("file", f"book/{chapter}.html", width=1280)
+    figure = seen.page.locator(selector).first
     seen.page.evaluate(OPEN)
     figure.scroll_into_view_if_needed()
     traits = function.__code__.co_varnames[: function.__code__.co_argcount]

@@ -1,9 +1,9 @@
 """Nothing moves under the pointer: what a slider changes stays where it is, and so do controls."""
 
 import pytest
-from looking import QUIET, figures_of, open_impatient, usable_sliders
+from looking import QUIET, figures_of, impatient, usable_sliders
 
-N_STEPS = 6
+N_STEPS = 4
 WIDTHS = (1280, 360)
 
 # Moves a slider from end to end and back to where it was. Answers what of the figure moved: its
@@ -81,7 +81,7 @@ TYPED = """(field) => {
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_number_that_is_not_taken_moves_nothing(opened, figure_page, width):
     """What is wrong with it is said within its row."""
-    page = opened("file", figure_page, width=width).page
+    page = opened("http", figure_page, width=width).page
     for figure in figures_of(page):
         for field in figure.locator("input[type=number]").all():
             done = field.evaluate(TYPED)
@@ -100,8 +100,8 @@ def test_buttons_stand_level_with_the_row_beside_them(opened, figure_page):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_moves_while_a_slider_does(visit, figure_page, width):
-    page = open_impatient(visit, figure_page, width)
+def test_nothing_moves_while_a_slider_does(opened, figure_page, width):
+    page = impatient(opened("http", figure_page, width=width))
     found = {}
     for figure in figures_of(page):
         for slider in usable_sliders(figure):

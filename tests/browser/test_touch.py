@@ -4,12 +4,6 @@ import pytest
 from looking import figures_of, look, settle
 
 HANDLES = ".mf-drag:not(.mf-fixed), .mf-sheet"
-PHONE = {
-    "viewport": {"width": 360, "height": 740},
-    "has_touch": True,
-    "is_mobile": True,
-    "reduced_motion": "reduce",
-}
 
 
 class Finger:
@@ -47,25 +41,9 @@ def scrolled(page):
 
 
 @pytest.fixture
-def phone(browser, bases):
+def phone(opened):
     """Opens a page on a phone."""
-    contexts = []
-
-    def start(path):
-        contexts.append(browser.new_context(**PHONE))
-        page = contexts[-1].new_page()
-        page.goto(f"{bases['http']}/{path}")
-        for mount in page.locator(".figure-mount").all():
-            for _ in range(50):  # what lies between is laid out on the way, and moves it
-                mount.evaluate("(e) => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
-                page.wait_for_timeout(100)
-                if mount.get_attribute("data-ready") is not None:
-                    break
-        return page
-
-    yield start
-    for context in contexts:
-        context.close()
+    return lambda path: opened("http", path, width=360, has_touch=True, is_mobile=True).page
 
 
 def shown_handles(figure):

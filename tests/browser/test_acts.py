@@ -1,11 +1,14 @@
-"""Labels can be read: none lies on another, on a mark that is not its own, or is cut off."""
+"""Whatever the reader presses and moves: all labels can be read, all that has data can be seen.
+
+A label can be read if it lies on no other, on no mark but its own, and is not cut off.
+"""
 
 import pytest
 from looking import (
     buttons_pressed,
     choices_taken,
     figures_of,
-    open_impatient,
+    impatient,
     quiet,
     usable_sliders,
 )
@@ -104,6 +107,23 @@ TROUBLES = """(figure) => {
   return [...new Set(found)];
 }""".replace("SMALLEST", str(SMALLEST))
 
+# Every line and area of the figure that is on the screen and has a shape, but no paint.
+UNPAINTED = """(figure) => {
+  const clear = (paint) => paint === 'none' || /^rgba\\(.*,\\s*0\\)$/.test(paint);
+  const lined = (s) => !clear(s.stroke) && parseFloat(s.strokeWidth) > 0 && +s.strokeOpacity > 0;
+  const filled = (s) => !clear(s.fill) && +s.fillOpacity > 0;
+  const named = (node) => `${node.tagName}.${node.getAttribute('class')}`;
+  const found = new Set();
+  for (const shape of figure.querySelectorAll('path, line, polyline, polygon, circle, rect')) {
+    if (shape.closest('clipPath, defs, .mf-hit') || shape.getAttribute('d') === '') continue;
+    const { width, height } = shape.getBBox();
+    if (!(width || height) || !shape.checkVisibility({ visibilityProperty: true })) continue;
+    const style = getComputedStyle(shape);
+    if (!lined(style) && !filled(style)) found.add(`${named(shape)} in ${named(shape.parentNode)}`);
+  }
+  return [...found];
+}"""
+
 
 def acts(page, figure):
     """Everything that changes what is drawn, one after the other; yields what was done."""
@@ -121,14 +141,20 @@ def acts(page, figure):
         reset.click()
 
 
+# What stays in view on a phone lies over what is scrolled below it, and is no trouble there.
+IN_PLACE = ".maml-figure .mf-lead { position: static !important }"
+
+
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_label_can_be_read(visit, figure_page, width):
-    page = open_impatient(visit, figure_page, width)
+def test_every_label_can_be_read_and_what_has_data_has_paint(opened, figure_page, width):
+    page = impatient(opened("http", figure_page, width=width))
+    page.add_style_tag(content=IN_PLACE)
     found = {}
     for number, figure in enumerate(figures_of(page), start=1):
         root = figure.locator(".maml-figure")
         for act in acts(page, figure):
             quiet(root, 2000)
-            for trouble in root.evaluate(TROUBLES):
+            unseen = [f"no paint: {shape}" for shape in root.evaluate(UNPAINTED)]
+            for trouble in root.evaluate(TROUBLES) + unseen:
                 found.setdefault(f"figure {number}: {trouble}", []).append(act)
     assert not found, "\n".join(f"{trouble}: {', '.join(when)}" for trouble, when in found.items())
