@@ -52,18 +52,30 @@ def central_difference(
 
 
 def relative_error(value: ArrayLike, reference: ArrayLike) -> float:
-    """``|value - reference| / max(|value|, |reference|)`` in the Euclidean norm; 0 for 0 and 0.
+    """``|value - reference| / |reference|``, in the Euclidean norm.
 
-    >>> float(relative_error(np.array([3.0, 4.0]), np.array([3.0, 4.0])))
-    0.0
-    >>> float(relative_error(np.array([0.0]), np.array([2.0])))
-    1.0
+    Args:
+        value: What is judged, of any shape.
+        reference: What is right, of the same shape; the error is in units of its length.
+
+    Returns:
+        The error; for a reference of zero, 0 if the value is zero as well and infinity if not.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    >>> relative_error([3.0, 5.0], [3.0, 4.0])
+    0.2
+    >>> relative_error([8.0], [2.0])
+    3.0
     """
     value, reference = np.asarray(value, dtype=float), np.asarray(reference, dtype=float)
     if value.shape != reference.shape:
         raise ValueError(f"value has shape {value.shape}, reference has {reference.shape}")
-    scale = max(np.linalg.norm(value), np.linalg.norm(reference))
-    return float(np.linalg.norm(value - reference) / scale) if scale > 0 else 0.0
+    error, scale = np.linalg.norm(value - reference), np.linalg.norm(reference)
+    if error == 0:
+        return 0.0
+    return float(error / scale) if scale > 0 else float("inf")
 
 
 @dataclass(frozen=True)

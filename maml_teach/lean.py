@@ -100,13 +100,13 @@ def _backpropagate(model, weights, x, y):
     activate, slope, _ = ACTIVATIONS[model.activation]
     a = [_with_ones(x)]
     for W in weights[:-1]:
-        a.append(_with_ones(activate(_times(a[-1], W))))  # (3.9)
+        a.append(_with_ones(activate(_times(a[-1], W))))  # (3.14)
     a.append(_times(a[-1], weights[-1]))
     slopes = [None, *(slope(one[..., :-1]) for one in a[1:-1])]
-    delta = [OBJECTIVES[model.objective].slope(a[-1], y)]  # (3.10)
+    delta = [OBJECTIVES[model.objective].slope(a[-1], y)]  # (3.15)
     for k in reversed(range(1, len(weights))):
         back = _times(delta[0], weights[k][..., :-1, :].mT)
-        delta.insert(0, back * slopes[k])  # (3.11)
+        delta.insert(0, back * slopes[k])  # (3.16)
     return a, slopes, delta
 
 
@@ -118,17 +118,17 @@ def _hvp(model, step, y, v, alpha, outer):
     r_z = [_times(a[0], v[0])]
     for k in range(1, len(weights)):
         r_a.append(slopes[k] * r_z[-1])
-        r_z.append(_times(a[k], v[k]) + _times(r_a[k], weights[k][..., :-1, :]))  # (3.13)
+        r_z.append(_times(a[k], v[k]) + _times(r_a[k], weights[k][..., :-1, :]))  # (3.18)
     delta = [alpha * one for one in delta]
-    r_delta = alpha * OBJECTIVES[model.objective].curvature(a[-1], y, r_z[-1])  # (3.14)
+    r_delta = alpha * OBJECTIVES[model.objective].curvature(a[-1], y, r_z[-1])  # (3.19)
     blocks = []
     for k in reversed(range(len(weights))):
         blocks.append(outer(a[k], r_delta))
         if k == 0:
             return blocks[::-1]
-        blocks[-1][..., :-1, :] += outer(r_a[k], delta[k])  # (3.16)
+        blocks[-1][..., :-1, :] += outer(r_a[k], delta[k])  # (3.21)
         W, r_W = (one[k][..., :-1, :].mT for one in (weights, v))
-        r_delta = (_times(r_delta, W) + _times(delta[k], r_W)) * slopes[k]  # (3.15)
+        r_delta = (_times(r_delta, W) + _times(delta[k], r_W)) * slopes[k]  # (3.20)
         if model.activation != "relu":  # a ReLU does not bend
             r_delta += _times(delta[k], W) * bend(a[k][..., :-1]) * r_z[k - 1]
 

@@ -106,7 +106,7 @@ def fomaml_gradient(
     """
     theta_prime = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
     meta_loss, v = query_gradient(model, theta_prime, tasks)
-    return meta_loss, v.mean(axis=0)  # (3.17)
+    return meta_loss, v.mean(axis=0)  # (3.8)
 
 
 def reptile_gradient(
@@ -122,7 +122,7 @@ def reptile_gradient(
     check_rate("alpha", alpha)
     theta_prime = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
     meta_loss = model.loss(theta_prime, tasks.x_query, tasks.y_query).mean()
-    return meta_loss, (theta - theta_prime.mean(axis=0)) / alpha  # (3.18)
+    return meta_loss, (theta - theta_prime.mean(axis=0)) / alpha  # (3.9)
 
 
 def anil_gradient(

@@ -128,7 +128,7 @@ def fomaml_gradient(
         check_convergence(theta_prime, alpha, n_inner_steps)
         losses, v = _method(model, "loss_and_gradient")(theta_prime, *query)  # (3.5)
         meta_loss, gradient = meta_loss + losses.sum(), gradient + _over_tasks(v)
-    return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.17)
+    return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.8)
 
 
 def reptile_gradient(
@@ -140,7 +140,7 @@ def reptile_gradient(
     theta_prime = _adapted(model, theta, tasks, alpha, n_inner_steps)
     with torch.no_grad():
         meta_loss = query_loss(model, theta_prime, tasks)
-    return meta_loss, (theta - theta_prime.mean(dim=0)) / alpha  # (3.18)
+    return meta_loss, (theta - theta_prime.mean(dim=0)) / alpha  # (3.9)
 
 
 def anil_gradient(

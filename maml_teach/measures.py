@@ -207,10 +207,10 @@ def _gradients(
     for k in reversed(range(n)):
         v[k] = model.gradient(path[k + 1], *query)  # (3.5)
         losses[k] = model.loss(path[k + 1], *query).mean()
-        fomaml[k] = v[k].mean(axis=0)  # (3.17)
+        fomaml[k] = v[k].mean(axis=0)  # (3.8)
         v[k:] -= alpha * model.hvp(path[k], v[k:], *support)  # (3.6)
     for theta_k in path[1:]:
-        reptile.append((path[0] - theta_k).mean(axis=0) / alpha)  # (3.18)
+        reptile.append((path[0] - theta_k).mean(axis=0) / alpha)  # (3.9)
     return losses, v.mean(axis=1), fomaml, np.reshape(reptile, fomaml.shape)
 
 

@@ -173,12 +173,12 @@ class MLP:
         layers = self._layers(theta)
         a = self._forward(layers, x)
         self.check_targets(a[-1], y)
-        delta = OBJECTIVES[self.objective].slope(a[-1], y)  # (3.10)
+        delta = OBJECTIVES[self.objective].slope(a[-1], y)  # (3.15)
         blocks = []
         for (W, _), a_in in zip(reversed(layers), reversed(a[:-1]), strict=True):
-            blocks += [delta.sum(axis=-2), a_in.mT @ delta]  # (3.12)
+            blocks += [delta.sum(axis=-2), a_in.mT @ delta]  # (3.17)
             if a_in is not x:
-                delta = (delta @ W.mT) * self._slope(a_in)  # (3.11)
+                delta = (delta @ W.mT) * self._slope(a_in)  # (3.16)
         return _flatten(blocks[::-1])
 
     def hvp(self, theta: NDArray, v: NDArray, x: NDArray, y: NDArray) -> NDArray:
@@ -208,10 +208,10 @@ class MLP:
         r_z, r_a = self._r_forward(layers, r_layers, a)
         objective = OBJECTIVES[self.objective]
         delta = objective.slope(a[-1], y)
-        r_delta = objective.curvature(a[-1], y, r_z[-1])  # (3.14)
+        r_delta = objective.curvature(a[-1], y, r_z[-1])  # (3.19)
         blocks = []
         for k in reversed(range(len(layers))):
-            r_W = a[k].mT @ r_delta + (r_a[k].mT @ delta if k else 0)  # (3.16)
+            r_W = a[k].mT @ r_delta + (r_a[k].mT @ delta if k else 0)  # (3.21)
             blocks += [r_delta.sum(axis=-2), r_W]
             if k:
                 delta, r_delta = self._r_backward(
@@ -234,7 +234,7 @@ class MLP:
         activate = ACTIVATIONS[self.activation].value
         a = [x]
         for W, b in layers[:-1]:
-            a.append(activate(a[-1] @ W + b))  # (3.9)
+            a.append(activate(a[-1] @ W + b))  # (3.14)
         W, b = layers[-1]
         return [*a, a[-1] @ W + b]
 
@@ -245,7 +245,7 @@ class MLP:
         """Derivatives along ``v`` of pre-activations ``r_z`` and activations ``r_a``."""
         r_z, r_a = [], [None]  # the input does not depend on theta
         for k, ((W, _), (r_W, r_b)) in enumerate(zip(layers, r_layers, strict=True)):
-            r_z.append(a[k] @ r_W + r_b + (r_a[k] @ W if k else 0))  # (3.13)
+            r_z.append(a[k] @ r_W + r_b + (r_a[k] @ W if k else 0))  # (3.18)
             r_a.append(self._slope(a[k + 1]) * r_z[k])
         return r_z, r_a
 
@@ -254,7 +254,7 @@ class MLP:
         _, slope, bend = ACTIVATIONS[self.activation]
         back = delta @ W.mT
         r_back = r_delta @ W.mT + delta @ r_W.mT
-        return back * slope(a), r_back * slope(a) + back * bend(a) * r_z  # (3.15)
+        return back * slope(a), r_back * slope(a) + back * bend(a) * r_z  # (3.20)
 
     def check(self, theta: NDArray, x: NDArray, name: str = "theta") -> None:
         """Require parameters and inputs of fitting shapes, or raise ``ValueError``."""

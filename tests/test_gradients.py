@@ -24,7 +24,7 @@ def as_tensor(theta):
     return torch.tensor(theta, dtype=torch.float64)
 
 
-# checks (3.9) (3.10) (3.11) (3.12)
+# checks (3.14) (3.15) (3.16) (3.17)
 @pytest.mark.parametrize(("activation", "objective"), KINDS)
 def test_gradient_is_the_central_difference_of_the_loss(activation, objective):
     model, theta, tasks = random_problem(activation, objective)
@@ -33,7 +33,7 @@ def test_gradient_is_the_central_difference_of_the_loss(activation, objective):
     assert relative_error(model.gradient(theta, x, y), numerical) < 1e-6
 
 
-# checks (3.8) (3.13) (3.14) (3.15) (3.16)
+# checks (3.13) (3.18) (3.19) (3.20) (3.21)
 @pytest.mark.parametrize(("activation", "objective"), KINDS)
 def test_hvp_is_the_central_difference_of_the_gradient(activation, objective):
     model, theta, tasks = random_problem(activation, objective)
@@ -45,7 +45,7 @@ def test_hvp_is_the_central_difference_of_the_gradient(activation, objective):
     assert relative_error(model.hvp(theta, v, x, y), numerical) < 1e-6
 
 
-# checks (3.8)
+# checks (3.13)
 @pytest.mark.parametrize(("activation", "objective"), KINDS)
 def test_hessian_is_symmetric(activation, objective):
     model, theta, tasks = random_problem(activation, objective)
@@ -88,7 +88,7 @@ def test_adapt_is_plain_gradient_descent_task_by_task(activation, objective, n_i
         assert relative_error(theta_prime[t], alone) < 1e-12
 
 
-# checks (3.17)
+# checks (3.8)
 @pytest.mark.parametrize("n_inner_steps", STEPS)
 @pytest.mark.parametrize(("activation", "objective"), KINDS)
 def test_first_order_is_the_plain_gradient_at_theta_prime(activation, objective, n_inner_steps):
@@ -103,7 +103,7 @@ def test_first_order_is_the_plain_gradient_at_theta_prime(activation, objective,
     assert relative_error(gradient, np.mean(plain, axis=0)) < 1e-6
 
 
-# checks (3.18)
+# checks (3.9)
 @pytest.mark.parametrize("n_inner_steps", STEPS[1:])
 @pytest.mark.parametrize(("activation", "objective"), KINDS)
 def test_reptile_is_the_sum_of_the_inner_gradients(activation, objective, n_inner_steps):
@@ -159,7 +159,7 @@ def test_linear_regression_has_a_closed_form(n_inner_steps):
     assert relative_error(gradient, np.mean(expected, axis=0)) < 1e-10
 
 
-# checks (3.1) (3.2) (3.6) (3.7) (3.17) (3.18)
+# checks (3.1) (3.2) (3.6) (3.7) (3.8) (3.9)
 @pytest.mark.parametrize("n_inner_steps", STEPS)
 @pytest.mark.parametrize(("activation", "objective"), KINDS)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -177,7 +177,7 @@ def test_numpy_equals_torch(algorithm, activation, objective, n_inner_steps):
     assert relative_error(gradient, gradient_torch.numpy()) < 1e-10
 
 
-# checks (3.13) (3.14) (3.15) (3.16)
+# checks (3.18) (3.19) (3.20) (3.21)
 @pytest.mark.parametrize(("activation", "objective"), KINDS)
 def test_numpy_hvp_equals_torch_double_backward(activation, objective):
     model, theta, tasks = random_problem(activation, objective)

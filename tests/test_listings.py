@@ -12,7 +12,7 @@ from sentences import cells
 listings = imported("listings")
 ROOT = Path(__file__).parents[1]
 METHOD = """    def hvp(self, theta, v, x, y):
-        return self.the_product_of_the_second_derivative(theta, v, x, y)  # (3.8), for all tasks
+        return self.the_product_of_the_second_derivative(theta, v, x, y)  # (3.13), for all tasks
 """
 
 
@@ -30,7 +30,7 @@ def test_long_lines_are_broken_and_nothing_else_is_changed():
     code = listings.fitted(METHOD, columns=70)
     assert max(map(len, code.splitlines())) <= 75  # a comment keeps its line
     assert all(line.startswith("    ") for line in code.splitlines())
-    assert dump(code) == dump(METHOD) and "# (3.8), for all tasks" in code
+    assert dump(code) == dump(METHOD) and "# (3.13), for all tasks" in code
 
 
 def test_what_is_no_code_is_named():

@@ -25,6 +25,8 @@ SIGNS = {
     r"\mathcal{T}": "𝒯",
     r"\mathcal{L}": "ℒ",
     r"\mathcal{R}": "ℛ",
+    r"\mathbb{E}": "𝔼",
+    r"\sim": "∼",
     r"\nabla": "∇",
     r"\theta": "θ",
     r"\alpha": "α",

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...checks import Verdict, check_meta_gradient, relative_error
-from . import Case, Outcome
+from . import Case, Outcome, diff
 
 GRADIENT_LABELS: dict[str, Any] = {
     "value_label": "relative error of the gradient",
     "caught_by": "check_meta_gradient",
 }
+MARKS = {"right": "✓", "wrong": "✗"}
 
 
 def source(function: Callable) -> str:
@@ -43,7 +44,7 @@ def edited(function: FunctionType, *changes: tuple[str, str]) -> Callable:
     >>> from maml_teach.checks import relative_error
     >>> wrong = edited(relative_error, ("scale > 0", "scale > 10"))
     >>> relative_error(1, 2), wrong(1, 2)
-    (0.5, 0.0)
+    (0.5, inf)
     """
     text = source(function)
     for old, new in changes:
@@ -140,3 +141,31 @@ def curve_case(
     """
     right, wrong = outcomes
     return Case(number, title, source(functions[0]), source(functions[1]), right, wrong, **labels)
+
+
+def told(case: Case) -> str:
+    """A mistake in Markdown: the lines that differ, what was measured, and what the check says.
+
+    >>> right, wrong = (curve([(0, 1)], words, x) for words, x in (("passed", 0), ("failed", 3)))
+    >>> labels = {"x_label": "x", "y_label": "y", "value_label": "error", "caught_by": "the test"}
+    >>> print(told(Case(5, "sum for mean", "v.mean()", "v.sum()", right, wrong, **labels)))
+    ```text
+    ✓ v.mean()
+    ✗ v.sum()
+    ```
+    <BLANKLINE>
+    Error: **3** with the mistake, 0 without. The check (the test): *failed*.
+    """
+    changed = [
+        (MARKS[whose], "".join(text for text, _ in pieces))
+        for whose, pieces in diff(case.right_code, case.wrong_code)
+        if whose in MARKS
+    ]
+    program = textwrap.dedent("\n".join(line for _, line in changed)).splitlines()
+    lines = [f"{mark} {line}" for (mark, _), line in zip(changed, program, strict=True)]
+    label = case.value_label[0].upper() + case.value_label[1:]
+    return (
+        "```text\n" + "\n".join(lines) + "\n```\n\n"
+        f"{label}: **{case.wrong.value:.2g}** with the mistake, {case.right.value:.2g} without. "
+        f"The check ({case.caught_by}): *{case.wrong.verdict}*."
+    )

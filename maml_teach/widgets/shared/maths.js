@@ -127,7 +127,7 @@ function forward({ layers, activation }, theta, x) {
   const outputs = [x];
   layers.forEach((layer, l) => {
     const z = addForward(biases(n, layer, theta), outputs[l], n, layer, theta);
-    outputs.push(l + 1 < layers.length ? activate(activation, z) : z); // (3.9)
+    outputs.push(l + 1 < layers.length ? activate(activation, z) : z); // (3.14)
   });
   return outputs;
 }
@@ -160,14 +160,14 @@ export function gradient(net, theta, x, y) {
   const n = x.length / net.layers[0].nIn;
   const outputs = forward(net, theta, x);
   const grad = new Float64Array(net.nParams);
-  let delta = outputs.at(-1).map((v, k) => (2 / y.length) * (v - y[k])); // (3.10)
+  let delta = outputs.at(-1).map((v, k) => (2 / y.length) * (v - y[k])); // (3.15)
   for (let l = net.layers.length - 1; l >= 0; l--) {
     const layer = net.layers[l];
-    addOuter(grad, outputs[l], delta, n, layer); // (3.12)
+    addOuter(grad, outputs[l], delta, n, layer); // (3.17)
     addBias(grad, delta, n, layer);
     if (l === 0) break;
     delta = addBackward(new Float64Array(n * layer.nIn), delta, n, layer, theta);
-    multiply(delta, slopes(net.activation, outputs[l])); // (3.11)
+    multiply(delta, slopes(net.activation, outputs[l])); // (3.16)
   }
   return grad;
 }
@@ -180,7 +180,7 @@ function forwardTangent({ layers, activation }, theta, v, outputs) {
     const z = addForward(biases(n, layer, v), outputs[l], n, layer, v);
     addForward(z, tangents[l], n, layer, theta);
     const last = l + 1 === layers.length;
-    tangents.push(last ? z : multiply(z, slopes(activation, outputs[l + 1]))); // (3.13)
+    tangents.push(last ? z : multiply(z, slopes(activation, outputs[l + 1]))); // (3.18)
   });
   return tangents;
 }
@@ -192,18 +192,18 @@ export function hvp(net, theta, v, x, y) {
   const tangents = forwardTangent(net, theta, v, outputs);
   const product = new Float64Array(net.nParams);
   let delta = outputs.at(-1).map((value, k) => (2 / y.length) * (value - y[k]));
-  let deltaR = tangents.at(-1).map((value) => (2 / y.length) * value); // (3.14)
+  let deltaR = tangents.at(-1).map((value) => (2 / y.length) * value); // (3.19)
   for (let l = net.layers.length - 1; l >= 0; l--) {
     const layer = net.layers[l];
     addOuter(product, tangents[l], delta, n, layer);
-    addOuter(product, outputs[l], deltaR, n, layer); // (3.16)
+    addOuter(product, outputs[l], deltaR, n, layer); // (3.21)
     addBias(product, deltaR, n, layer);
     if (l === 0) break;
     const slope = slopes(net.activation, outputs[l]);
     const back = addBackward(new Float64Array(n * layer.nIn), delta, n, layer, theta);
     const backR = addBackward(new Float64Array(n * layer.nIn), deltaR, n, layer, theta);
     addBackward(backR, delta, n, layer, v);
-    multiply(backR, slope); // (3.15)
+    multiply(backR, slope); // (3.20)
     // tanh bends: its slope 1 - h^2 changes by -2 h Rh. A ReLU is straight on either side of 0.
     if (net.activation === "tanh") {
       for (let k = 0; k < back.length; k++) backR[k] -= 2 * outputs[l][k] * tangents[l][k] * back[k];
@@ -274,7 +274,7 @@ export function fomamlGradient(net, theta, tasks, inner) {
     const thetaPrime = adapt(net, theta, task, inner);
     return {
       metaLoss: queryLoss(net, thetaPrime, task),
-      gradient: queryGradient(net, thetaPrime, task), // (3.17)
+      gradient: queryGradient(net, thetaPrime, task), // (3.8)
     };
   });
 }
@@ -297,7 +297,7 @@ export function reptileGradient(net, theta, tasks, inner) {
     const thetaPrime = adapt(net, theta, task, inner);
     return {
       metaLoss: queryLoss(net, thetaPrime, task),
-      gradient: plus(theta, -1, thetaPrime).map((value) => value / inner.alpha), // (3.18)
+      gradient: plus(theta, -1, thetaPrime).map((value) => value / inner.alpha), // (3.9)
     };
   });
 }
