@@ -2,11 +2,27 @@
 
 from node import npm_file
 
-# What the reader sees of a figure: its drawings, without what hovers or focus may add.
-PICTURE = """(figure) => [...figure.querySelectorAll('svg, canvas')].map(
-  (e) => e.tagName === 'CANVAS' ? e.toDataURL() : e.outerHTML).join('')"""
-SPOKEN = """(figure) => [...figure.querySelectorAll('[role=status]')].map(
-  (e) => e.textContent).join('')"""
+# What the reader sees of a figure, and what it says, as two numbers: its drawings, without what
+# hovers or focus may add, and its read-outs.
+LOOK = """(figure) => {
+  const hash = (text) => [...text].reduce((sum, sign) => (31 * sum + sign.codePointAt(0)) | 0, 7);
+  const drawn = [...figure.querySelectorAll('svg, canvas')].map(
+    (e) => e.tagName === 'CANVAS' ? e.toDataURL() : e.outerHTML);
+  const spoken = [...figure.querySelectorAll('[role=status]')].map((e) => e.textContent);
+  return [drawn, spoken].map((texts) => hash(texts.join('')));
+}"""
+# The same after a stretch without change: a figure may be drawn in slices.
+SETTLED = f"""async (figure) => {{
+  const look = {LOOK};
+  let [calm, before] = [0, look(figure)];
+  for (let k = 0; k < 40 && calm < 5; k++) {{
+    await new Promise((done) => setTimeout(() => requestAnimationFrame(done), 80));
+    const now = look(figure);
+    calm = String(now) === String(before) ? calm + 1 : 0;
+    before = now;
+  }}
+  return before;
+}}"""
 
 
 OPEN = "() => document.querySelectorAll('.maml-figure details').forEach((e) => (e.open = true))"
@@ -29,22 +45,13 @@ def settle(page):
 
 
 def look(figure):
-    """Picture and read-out of a figure, now."""
-    return figure.evaluate(PICTURE), figure.evaluate(SPOKEN)
+    """Picture and read-out of a figure, now: two numbers."""
+    return tuple(figure.evaluate(LOOK))
 
 
-def settled_look(page, figure):
-    """Picture and read-out after a stretch without change: read-outs may wait for a pause."""
-    calm, before = 0, look(figure)
-    for _ in range(40):
-        settle(page)
-        page.wait_for_timeout(80)
-        now = look(figure)
-        calm = calm + 1 if now == before else 0
-        if calm == 5:
-            break
-        before = now
-    return before
+def settled_look(figure):
+    """Picture and read-out after a stretch without change."""
+    return tuple(figure.evaluate(SETTLED))
 
 
 def usable_sliders(figure):

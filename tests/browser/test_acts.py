@@ -1,10 +1,11 @@
-"""Whatever the reader presses and moves: all labels can be read, all that has data can be seen.
+"""Whatever the reader presses and moves: labels can be read, data can be seen, nothing jumps.
 
 A label can be read if it lies on no other, on no mark but its own, and is not cut off.
 """
 
 import pytest
 from looking import (
+    QUIET,
     buttons_pressed,
     choices_taken,
     figures_of,
@@ -107,6 +108,58 @@ TROUBLES = """(figure) => {
   return [...new Set(found)];
 }""".replace("SMALLEST", str(SMALLEST))
 
+N_STEPS = 4
+# Moves a slider from end to end and back to where it was. Answers what of the figure moved: its
+# controls and its lower edge, in pixels from its upper left corner, and what Chromium calls a
+# shift; and what is wrong with the figure while the slider is at either end.
+SLIDE = """async (slider, [quiet, nSteps, looks]) => {
+  const figure = slider.closest('.maml-figure');
+  const calm = new Function(`return ${quiet}`)();
+  const controls = [...figure.querySelectorAll('input, button, legend, .mf-sheet')].filter(
+    (node) => node.type !== 'radio' && node.checkVisibility({ visibilityProperty: true }));
+  const nameOf = (node) => node.getAttribute('aria-label') ?? node.labels?.[0]?.textContent
+    ?? (node.textContent.trim() || node.className);
+  const places = () => {
+    const frame = figure.getBoundingClientRect();
+    const edges = controls.map((node) => {
+      const { left, right, top, bottom } = node.getBoundingClientRect();
+      return [left - frame.left, right - frame.left, top - frame.top, bottom - frame.top];
+    });
+    return [...edges, [frame.height]];
+  };
+  const move = async (value) => {
+    slider.value = value;
+    slider.dispatchEvent(new Event('input', { bubbles: true }));
+    await calm(figure, 1500);
+  };
+  const shifts = [];
+  const watch = new PerformanceObserver((list) => {
+    for (const { value, sources } of list.getEntries()) {
+      const nodes = sources.map(({ node }) => node?.className || node?.nodeName);
+      shifts.push(`shift ${value} of ${nodes}`);
+    }
+  });
+  const wrong = new Set();
+  const look = looks.map((text) => new Function(`return ${text}`)());
+  const first = slider.value;
+  const [min, max] = [Number(slider.min), Number(slider.max)];
+  const [names, start] = [[...controls.map(nameOf), 'height'], places()];
+  const moved = new Map();
+  watch.observe({ type: 'layout-shift' });
+  for (let k = 0; k <= nSteps; k++) {
+    await move(min + ((max - min) * k) / nSteps);
+    if (k === 0 || k === nSteps) look.flatMap((one) => one(figure)).forEach((e) => wrong.add(e));
+    places().forEach((edges, n) => {
+      if (controls[n] && !controls[n].checkVisibility({ visibilityProperty: true })) return;
+      const far = Math.max(...edges.map((edge, side) => Math.abs(edge - start[n][side])));
+      if (far > 0.5 && far > (moved.get(names[n]) ?? 0)) moved.set(names[n], far);
+    });
+  }
+  await move(first);
+  watch.disconnect();
+  return [...[...moved].map(([name, far]) => `${name}: ${far.toFixed(1)} px`), ...shifts, ...wrong];
+}"""
+
 # Every line and area of the figure that is on the screen and has a shape, but no paint.
 UNPAINTED = """(figure) => {
   const clear = (paint) => paint === 'none' || /^rgba\\(.*,\\s*0\\)$/.test(paint);
@@ -121,20 +174,14 @@ UNPAINTED = """(figure) => {
     const style = getComputedStyle(shape);
     if (!lined(style) && !filled(style)) found.add(`${named(shape)} in ${named(shape.parentNode)}`);
   }
-  return [...found];
+  return [...found].map((name) => `no paint: ${name}`);
 }"""
 
 
-def acts(page, figure):
-    """Everything that changes what is drawn, one after the other; yields what was done."""
+def acts(figure):
+    """Everything that is pressed or chosen, one after the other; yields what was done."""
     yield "at rest"
     reset = figure.get_by_role("button", name="Reset", exact=True)
-    for slider in usable_sliders(figure):
-        for key in ("End", "Home"):
-            slider.focus()
-            page.keyboard.press(key)
-            yield f"{key} on {slider.get_attribute('id')}"
-        reset.click()
     yield from choices_taken(figure)
     for button in buttons_pressed(figure):
         yield f"button {button.get_attribute('aria-label') or button.inner_text()}"
@@ -143,18 +190,38 @@ def acts(page, figure):
 
 # What stays in view on a phone lies over what is scrolled below it, and is no trouble there.
 IN_PLACE = ".maml-figure .mf-lead { position: static !important }"
+LOOKS = (TROUBLES, UNPAINTED)
+
+
+def told(found):
+    """Trouble by trouble, with what brought it about."""
+    return "\n".join(f"{trouble}: {', '.join(when)}" for trouble, when in found.items())
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_label_can_be_read_and_what_has_data_has_paint(opened, figure_page, width):
+def test_whatever_is_pressed_labels_are_read_and_data_is_seen(opened, figure_page, width):
     page = impatient(opened("http", figure_page, width=width))
     page.add_style_tag(content=IN_PLACE)
     found = {}
     for number, figure in enumerate(figures_of(page), start=1):
         root = figure.locator(".maml-figure")
-        for act in acts(page, figure):
+        for act in acts(figure):
             quiet(root, 2000)
-            unseen = [f"no paint: {shape}" for shape in root.evaluate(UNPAINTED)]
-            for trouble in root.evaluate(TROUBLES) + unseen:
+            for trouble in (trouble for look in LOOKS for trouble in root.evaluate(look)):
                 found.setdefault(f"figure {number}: {trouble}", []).append(act)
-    assert not found, "\n".join(f"{trouble}: {', '.join(when)}" for trouble, when in found.items())
+    assert not found, told(found)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_while_a_slider_moves_nothing_else_does_and_all_is_read(opened, figure_page, width):
+    page = impatient(opened("http", figure_page, width=width))
+    page.add_style_tag(content=IN_PLACE)
+    found = {}
+    for figure in figures_of(page):
+        for slider in usable_sliders(figure):
+            slider.evaluate("(e) => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            figure.locator(".maml-figure").evaluate(QUIET)
+            moved = slider.evaluate(SLIDE, [QUIET, N_STEPS, LOOKS])
+            if moved:
+                found[slider.get_attribute("id")] = moved
+    assert not found, told(found)

@@ -122,7 +122,7 @@ def test_every_paragraph_of_the_page_is_in_the_notebook(site, name):
         "article :is(p, h1, h2, h3, dt, td, th):not(.admonition-title, .sd-card p)"
     )
     told = [words(block) for block in blocks]
-    assert len(told) > 5
+    assert len(told) >= 2
     assert [each for each in told if each not in whole] == []
 
 

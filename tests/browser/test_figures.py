@@ -4,7 +4,7 @@ import json
 import re
 import statistics
 
-from looking import figures_of, look, settle, settled_look, usable_sliders
+from looking import figures_of, impatient, look, settle, settled_look, usable_sliders
 
 from maml_teach.widgets.front_end import figures
 
@@ -67,7 +67,7 @@ def check_slider(page, figure, slider, where):
     )
     assert name, f"{where}: a slider without a name"
     slider.evaluate(WATCH)
-    before, seen, n_moves = settled_look(page, figure), (False, False), 0
+    before, seen, n_moves = settled_look(figure), (False, False), 0
     for _ in press(page, slider):
         n_moves += 1
         if not all(seen):
@@ -84,15 +84,15 @@ def check_slider(page, figure, slider, where):
 def test_sliders_move_the_figure_and_reset_brings_it_back(opened, figure_page):
     """From a file, with the network cut: the least that a reader may have."""
     seen = opened("file", figure_page, width=1280)
-    page = seen.page
+    page = impatient(seen)
     for number, figure in enumerate(figures_of(page), start=1):
-        initial = settled_look(page, figure)
+        initial = settled_look(figure)
         sliders = usable_sliders(figure)
         for slider in sliders:
             check_slider(page, figure, slider, f"{figure_page}, figure {number}")
-        assert not sliders or settled_look(page, figure) != initial
+        assert not sliders or settled_look(figure) != initial
         figure.get_by_role("button", name="reset").first.click()
-        assert settled_look(page, figure) == initial
+        assert settled_look(figure) == initial
     assert seen.troubles == []
 
 

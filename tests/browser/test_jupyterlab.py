@@ -237,5 +237,5 @@ def test_live_sliders_run_python(opened_in_lab):
     after = page.locator(".widget-slider", has_text="alpha").locator(".widget-readout").inner_text()
     assert float(after) > 0.02
     page.get_by_role("button", name="Train", exact=True).click()
-    drawn = page.locator(".widget-interact .jp-OutputArea-output img, .widget-output img")
+    drawn = page.locator(".widget-interact, .widget-output").locator("svg, img").first
     drawn.wait_for(timeout=60_000)
