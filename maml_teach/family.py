@@ -117,7 +117,7 @@ def imaml_adapt(
 ) -> NDArray:
     r"""The inner loop of iMAML: gradient descent that a spring ties to the start.
 
-    .. math:: \theta_{k+1} = \theta_k - \alpha (g_k + \lambda (\theta_k - \theta))
+    .. math:: \theta_{k+1} = \theta_k - \alpha (g_k + \mu (\theta_k - \theta))
 
     Args:
         model: Anything with ``gradient(theta, x, y)``.
@@ -161,7 +161,7 @@ def imaml_gradient(
 ) -> tuple[float, NDArray]:
     r"""iMAML: the meta-gradient from where the inner loop ends, whatever way it took there.
 
-    .. math:: v = \Bigl(I + \frac1\lambda H(\theta')\Bigr)^{-1} \nabla L^Q(\theta')
+    .. math:: v = \Bigl(I + \frac1\mu H(\theta')\Bigr)^{-1} \nabla L^Q(\theta')
 
     solved by conjugate gradients. It is the exact gradient of the meta-loss where the inner loop
     has converged; memory and time of the way back do not depend on ``n_inner_steps``.

@@ -59,10 +59,15 @@ def usable_sliders(figure):
     return [slider for slider in sliders if slider.is_visible()]
 
 
+# A driver's own way is content with a place in a part that is not laid out yet.
+TO_THE_MIDDLE = "(e) => e.scrollIntoView({ block: 'center', behavior: 'instant' })"
+
+
 def choices_taken(figure):
     """Take each choice of a figure in turn; yields what was chosen."""
     for radio in figure.locator("input[type=radio]").all():
         if radio.is_enabled():
+            radio.evaluate(TO_THE_MIDDLE)
             radio.check(force=True)
             yield f"choice {radio.get_attribute('value')}"
 
@@ -71,6 +76,7 @@ def buttons_pressed(figure):
     """Press each button of a figure in turn, if it can be pressed then; yields the button."""
     for button in figure.locator("button").all():
         if button.is_visible() and button.is_enabled():
+            button.evaluate(TO_THE_MIDDLE)
             button.click()
             yield button
 

@@ -65,3 +65,9 @@ def function_lines(path, name):
         (node,) = (node for node in nodes if getattr(node, "name", None) == part)
         nodes = getattr(node, "body", [])
     return "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
+
+
+def test_notes_to_the_tests_are_left_out_and_nothing_else():
+    assertion = 'assert x == 1  # says "no note"\n# because\n'
+    code = f'x = f(y)\n# says "It is one."\n    # says "x"\n{assertion}'
+    assert listings.without_notes(code) == f"x = f(y)\n{assertion}"

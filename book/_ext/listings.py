@@ -1,5 +1,6 @@
-"""Functions of the package are shown in lines that a page has room for."""
+"""Code as a page shows it: in lines that it has room for, without notes to the tests."""
 
+import re
 import subprocess
 import sys
 from textwrap import dedent
@@ -7,6 +8,8 @@ from textwrap import dedent
 from docutils import nodes
 
 COLUMNS = 88  # as in the cells: they fit beside both sidebars from 1280 pixels on
+# Which sentence of the chapter an assertion holds true: for the tests, and for who edits a chapter.
+NOTE = re.compile(r'^ *# says ".*"\n?', re.MULTILINE)
 FORMAT = (sys.executable, "-m", "ruff", "format", "--isolated", "-")
 
 
@@ -32,13 +35,26 @@ def fitted(code, columns=COLUMNS):
     )
 
 
+def without_notes(code):
+    """The code of a cell as a reader needs it.
+
+    >>> print(without_notes('# says "They agree."\\nassert x == y'))
+    assert x == y
+    """
+    return NOTE.sub("", code)
+
+
 def fit_listings(app, doctree, docname):
-    """Do this for every listing of a page that is taken from a file."""
+    """Do this for every listing that is taken from a file, and for every cell."""
     if app.builder.format != "html":
         return
     for block in doctree.findall(nodes.literal_block):
+        code = block.astext()
         if "source" in block and block.get("language") in ("python", "default", None):
-            code = fitted(block.astext())
+            code = fitted(dedent(code))
+        elif block.get("language") == "ipython3":
+            code = without_notes(code)
+        if code != block.astext():
             block.rawsource, block.children = code, [nodes.Text(code)]
 
 

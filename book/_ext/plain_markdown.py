@@ -221,9 +221,9 @@ def exercise(node, page):
 
 
 def source(node, page):
-    """A numbered source of the bibliography."""
+    """A source of the bibliography, under its authors and year."""
     label, *body = node.children
-    return f"{label.astext()}. {blocks(body, page)}"
+    return f"**{label.astext()}.** {blocks(body, page)}"
 
 
 WRITERS = {

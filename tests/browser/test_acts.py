@@ -6,6 +6,7 @@ A label can be read if it lies on no other, on no mark but its own, and is not c
 import pytest
 from looking import (
     QUIET,
+    TO_THE_MIDDLE,
     buttons_pressed,
     choices_taken,
     figures_of,
@@ -219,7 +220,7 @@ def test_while_a_slider_moves_nothing_else_does_and_all_is_read(opened, figure_p
     found = {}
     for figure in figures_of(page):
         for slider in usable_sliders(figure):
-            slider.evaluate("(e) => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            slider.evaluate(TO_THE_MIDDLE)
             figure.locator(".maml-figure").evaluate(QUIET)
             moved = slider.evaluate(SLIDE, [QUIET, N_STEPS, LOOKS])
             if moved:

@@ -1,7 +1,7 @@
 """A finger on a phone: it moves what can be moved, and scrolls the page everywhere else."""
 
 import pytest
-from looking import figures_of, look, settle
+from looking import TO_THE_MIDDLE, figures_of, look, settle
 
 HANDLES = ".mf-drag:not(.mf-fixed), .mf-sheet"
 
@@ -31,7 +31,7 @@ class Finger:
 
 def middle(handle):
     """Where the middle of an element is on the screen, once it is in the middle of the screen."""
-    handle.evaluate("(e) => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    handle.evaluate(TO_THE_MIDDLE)
     box = handle.bounding_box()
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
