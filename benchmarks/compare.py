@@ -241,7 +241,7 @@ def images(dtype, device, n_tasks=4):
 
 WORKLOADS = {"sinusoid": sinusoid, "conv4": images, "conv4x32": partial(images, n_tasks=32)}
 WRAPS = {
-    "maml_torch, any module": maml_torch.from_module,
+    "maml_torch, from_module": maml_torch.from_module,
     "maml_torch, all at once": maml_torch.from_module_all_at_once,
 }
 

@@ -116,7 +116,7 @@ MISTAKES: dict[str, tuple[str, Callable[..., NDArray]]] = {
         partial(_walk, points=lambda path: []),
     ),
     "no inner loop": (
-        "nobody adapts: this is the joint gradient (are steps and rate swapped?)",
+        "no task is adapted: this is the joint gradient (are steps and rate swapped?)",
         _no_inner_loop,
     ),
     "collapsed product": (

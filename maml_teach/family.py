@@ -43,13 +43,12 @@ def meta_sgd_gradient(
         Li et al. (2017), *Meta-SGD*, Algorithm 1; there with one inner step.
     """
     alpha = _check_vector(alpha, theta)
-    path = inner_path(model, theta, tasks, alpha, n_inner_steps)
+    path, g = _path_and_gradients(model, theta, tasks, alpha, n_inner_steps)
     meta_loss, v = query_gradient(model, path[-1], tasks)
     alpha_gradient = np.zeros_like(v)
-    for theta_k in reversed(path[:-1]):
-        g = model.gradient(theta_k, tasks.x_support, tasks.y_support)
-        alpha_gradient = alpha_gradient - v * g  # (5.4)
-        v = v - model.hvp(theta_k, alpha * v, tasks.x_support, tasks.y_support)  # (5.3)
+    for k in reversed(range(n_inner_steps)):
+        alpha_gradient = alpha_gradient - v * g[k]  # (5.4)
+        v = v - model.hvp(path[k], alpha * v, tasks.x_support, tasks.y_support)  # (5.3)
     return meta_loss, v.mean(axis=0), alpha_gradient.mean(axis=0)
 
 
@@ -92,17 +91,30 @@ def maml_plus_plus_gradient(
         rates per step.
     """
     step_weights = _check_steps(alpha, step_weights, n_inner_steps)
-    path = inner_path(model, theta, tasks, alpha, n_inner_steps)
+    path, g = _path_and_gradients(model, theta, tasks, alpha, n_inner_steps)
     meta_loss, alpha_gradient = 0.0, np.empty_like(alpha)
     v: Any = 0.0
     for k in reversed(range(n_inner_steps)):
         loss, v_query = query_gradient(model, path[k + 1], tasks)
         meta_loss = meta_loss + step_weights[k] * loss  # (5.5)
         v = v + step_weights[k] * v_query
-        g = model.gradient(path[k], tasks.x_support, tasks.y_support)
-        alpha_gradient[k] = -np.sum(v * g, axis=-1).mean()
+        alpha_gradient[k] = -np.sum(v * g[k], axis=-1).mean()
         v = v - model.hvp(path[k], alpha[k] * v, tasks.x_support, tasks.y_support)  # (5.6)
     return meta_loss, v.mean(axis=0), alpha_gradient
+
+
+def _path_and_gradients(
+    model: Model, theta: NDArray, tasks: Task, alpha: NDArray, n_inner_steps: int
+) -> tuple[list[NDArray], list[NDArray]]:
+    """``inner_path``, and the support gradients ``g_0 ... g_{K-1}`` that its steps follow."""
+    gradients: list[NDArray] = []
+
+    def gradient(*at: NDArray) -> NDArray:
+        gradients.append(model.gradient(*at))
+        return gradients[-1]
+
+    keeps: Any = SimpleNamespace(gradient=gradient)
+    return inner_path(keeps, theta, tasks, alpha, n_inner_steps), gradients
 
 
 def imaml_adapt(

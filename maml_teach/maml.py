@@ -146,7 +146,7 @@ def anil_gradient(
 def joint_gradient(
     model: Model, theta: NDArray, tasks: Task, *, alpha: Rates | None = None, n_inner_steps: int = 0
 ) -> tuple[float, NDArray]:
-    """Multi-task baseline: the gradient of the mean query loss at ``theta``, nobody adapts.
+    """Multi-task baseline: the gradient of the mean query loss at ``theta``; no task is adapted.
 
     This is the limit of :func:`maml_gradient` for ``alpha`` to 0. ``alpha`` and
     ``n_inner_steps`` are taken and not used, so that it can stand wherever the others do.

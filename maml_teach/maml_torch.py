@@ -159,7 +159,7 @@ def joint_gradient(
     alpha: Rates | None = None,
     n_inner_steps: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Multi-task baseline, nobody adapts; see ``maml.joint_gradient``."""
+    """Multi-task baseline, no task is adapted; see ``maml.joint_gradient``."""
     return maml_gradient(model, theta, tasks, alpha=1.0, n_inner_steps=0)
 
 

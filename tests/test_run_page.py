@@ -35,6 +35,7 @@ def test_which_chapters_run():
         "algorithm",
         "concepts",
         "driving",
+        "equations",
         "family",
         "language",
         "robot",

@@ -176,7 +176,7 @@ def maml_gradient(
 def joint_gradient(
     model: Model, theta: NDArray, tasks: Task, *, alpha: Rates | None = None, n_inner_steps: int = 0
 ) -> tuple[float, NDArray]:
-    """Policy gradient on all goals at once, nobody adapts; arguments and answer as above."""
+    """Policy gradient on all goals at once, no task is adapted; arguments and answer as above."""
     x, y, returns = experience(model, theta, tasks.x_query, tasks.y_query)
     _, gradient = maml.joint_gradient(model, theta, Task(x, y, x, y))
     return -returns.mean(), gradient

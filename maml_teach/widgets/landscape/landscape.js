@@ -433,7 +433,7 @@ function legend(parent) {
   const line = (text, name) => svgElement(swatch(text, 28), "path", { class: name, d: "M0 10H28" });
   line("F: mean loss after adapting", "mf-objective");
   line("tangent: exact gradient", "mf-tangent");
-  line("joint loss: nobody adapts", "mf-joint");
+  line("joint loss: no adapting", "mf-joint");
   line("loss of task A", "mf-own-loss");
   const centre = svgElement(swatch("its centre (drag)", 20), "g", { transform: "translate(10 10)" });
   svgElement(centre, "circle", { class: "mf-optimum", r: 8.5 });
