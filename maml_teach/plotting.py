@@ -154,8 +154,9 @@ def _narrowed(figure: Figure) -> Iterator[None]:
         row, n_entries = _row(figure), _legends_below(figure, undo)
         undo.callback(figure.set_size_inches, *figure.get_size_inches())
         figure.set_size_inches(_narrow_size(figure, row, n_entries))
+        column = GridSpec(max(1, len(row)), 1, figure)  # one: its panels make room for each other
         for k, ax in enumerate(row):
-            _move(ax, GridSpec(len(row), 1, figure)[k], row[0], undo)
+            _move(ax, column[k], row[0], undo)
         yield
 
 

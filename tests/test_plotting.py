@@ -1,6 +1,7 @@
 """Static figures: what is drawn is what was given."""
 
 import re
+from itertools import pairwise
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+from maml_teach import plotting
 from maml_teach.data import record
 from maml_teach.plotting import (
     LINE,
@@ -125,6 +127,18 @@ def test_on_a_phone_every_panel_has_its_labels_and_no_letter_is_small(row):
     assert narrow.count(">loss<") == 2 and narrow.count(">MAML<") == 1
     sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", narrow)]
     assert sizes and min(sizes) >= SMALLEST
+
+
+def test_on_a_phone_panels_make_room_for_each_other():
+    with plt.style.context(STYLE):
+        figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.9), layout="constrained")
+        for ax in axes:
+            ax.set(title="a panel", xlabel="inner steps", xticks=[0, 1])
+        with plotting._narrowed(figure):
+            figure.draw_without_rendering()
+            spans = [(ax.get_tightbbox().y0, ax.get_tightbbox().y1) for ax in axes]
+        plt.close(figure)
+    assert all(above[0] > below[1] for above, below in pairwise(spans))
 
 
 def test_drawing_leaves_the_figure_as_it_was(row):

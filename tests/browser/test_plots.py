@@ -12,6 +12,16 @@ SHAPES = """() => [...document.querySelectorAll('.book-plot')].map((plot) =>
 INKS = """() => [...document.querySelectorAll('.book-plot text')].map((text) =>
   [getComputedStyle(text).fill, getComputedStyle(document.body).backgroundColor])"""
 
+# Words of a plot that lie on each other.
+ON_EACH_OTHER = """() => [...document.querySelectorAll('.book-plot svg')]
+  .filter((svg) => svg.clientWidth).flatMap((svg) => {
+    const words = [...svg.querySelectorAll('text')].filter((text) => text.textContent.trim())
+      .map((text) => [text.textContent, text.getBoundingClientRect()]);
+    return words.flatMap(([one, a], k) => words.slice(k + 1)
+      .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+        && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2)
+      .map(([other]) => `${one} and ${other}`)); })"""
+
 
 def test_plots_are_drawings(site):
     pages = [path.read_text("utf-8") for path in (site / "book").glob("*.html")]
@@ -40,6 +50,7 @@ def test_letters_are_large_and_stand_out_and_one_shape_is_shown(opened, site, pa
         assert all(shape == [wanted] for shape in page.evaluate(SHAPES))
         letters = page.evaluate(LETTERS)
         assert [(text, size) for text, size in letters if size < SMALLEST - 0.05] == []
+        assert page.evaluate(ON_EACH_OTHER) == [], width
 
 
 def has_plots(site, page_path):
