@@ -12,10 +12,11 @@ SHAPES = """() => [...document.querySelectorAll('.book-plot')].map((plot) =>
 INKS = """() => [...document.querySelectorAll('.book-plot text')].map((text) =>
   [getComputedStyle(text).fill, getComputedStyle(document.body).backgroundColor])"""
 
-# Words of a plot that lie on each other.
+# Words of a plot that lie on each other; of slanted ones the boxes say nothing.
 ON_EACH_OTHER = """() => [...document.querySelectorAll('.book-plot svg')]
   .filter((svg) => svg.clientWidth).flatMap((svg) => {
-    const words = [...svg.querySelectorAll('text')].filter((text) => text.textContent.trim())
+    const words = [...svg.querySelectorAll('text')].filter((text) => text.textContent.trim()
+        && !(parseFloat(text.getAttribute('transform')?.split('rotate(')[1] ?? 0) % 90))
       .map((text) => [text.textContent, text.getBoundingClientRect()]);
     return words.flatMap(([one, a], k) => words.slice(k + 1)
       .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
