@@ -1,6 +1,8 @@
 """Run this page: which chapters can, what their scripts hold, and the Python side of it, here."""
 
+import ast
 import base64
+import builtins
 import io
 import json
 import zipfile
@@ -221,3 +223,22 @@ def test_tables_become_html():
     )
     assert "<th><code>a</code></th><th><em>θ<sub>k</sub></em></th>" in html
     assert "<td>1&nbsp;±&nbsp;2</td><td>x &lt; y<br>z</td>" in html
+
+
+@pytest.mark.parametrize("name", sorted(name for name in CHAPTERS if chapter(name)))
+def test_what_runs_in_a_page_needs_nothing_that_does_not(name):
+    """Every name that its cells use is bound by one of them."""
+    sources = [cell["source"] for cell in chapter(name)["cells"] if not cell["skipped"]]
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    bound = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    bound |= {alias.asname or alias.name.split(".")[0] for n in nodes for alias in imported_by(n)}
+    bound |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    bound |= {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    bound |= {n.name for n in nodes if isinstance(n, ast.ExceptHandler)}
+    assert used - bound - set(dir(builtins)) == set()
+
+
+def imported_by(node):
+    """The names that a node imports."""
+    return node.names if isinstance(node, ast.Import | ast.ImportFrom) else []
