@@ -43,7 +43,7 @@ def sliders(page):
     for figure in page.locator(".figure-mount").all():
         figure.scroll_into_view_if_needed()
         page.wait_for_timeout(1000)
-        title = figure.locator(".figure-caption").inner_text().split(":")[0]
+        title = figure.locator(".maml-figure").get_attribute("aria-label")
         bars = figure.locator("input[type=range]:visible").all()
         yield from ((f"{title}: {bar.evaluate(NAME)}", bar) for bar in bars)
         start = figure.get_by_role("button", name="▶ Start")
