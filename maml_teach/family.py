@@ -1,7 +1,8 @@
 """The family of MAML: learned rates (Meta-SGD, MAML++) and implicit gradients (iMAML), in NumPy.
 
 Each function is ``maml.maml_gradient`` with a few lines changed; compare them side by side.
-FOMAML, Reptile and ANIL differ by one line and stand in ``maml``.
+FOMAML, Reptile and ANIL differ by one line and stand in ``maml``; here are ANIL at its own price and
+Reptile with mini-batches.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,10 +12,105 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import Rates, check_rate
-from .maml import inner_path, query_gradient
-from .protocols import HasGradient, MetaGradient, Model
-from .tasks import Task
+from .inputs import Rates, check_inner_loop, check_rate, rate
+from .maml import adapt, inner_path, query_gradient
+from .protocols import HasFeatures, HasGradient, MetaGradient, Model
+from .tasks import Task, check_batch
+
+
+def anil_on_features_gradient(
+    model: HasFeatures, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[float, NDArray]:
+    r"""ANIL whose inner loop stops at the features: the same numbers as ``maml.anil_gradient``.
+
+    All layers below the last one run once, on the support and on the query points. The inner
+    steps and the walk back stay in the last layer :math:`w`; on its way the walk collects the
+    slope of the meta-loss in the support features :math:`h`,
+
+    .. math:: s = -\sum_k \alpha \, \nabla_h \nabla_w L^S(w_k, h) \, v_{k+1}
+
+    and one backpropagation from :math:`s` and one from the query features give the rest.
+
+    Args:
+        model: As ``maml.anil_gradient``, with ``last_layer``, ``features`` and
+            ``features_gradient``.
+        theta: The shared start, ``(n_params,)``.
+        tasks: A batch of tasks.
+        alpha: Inner learning rate of the last layer, a number or one row per step, ``(K, 1)``.
+        n_inner_steps: Number of inner steps, at least 0.
+
+    Returns:
+        ``(meta_loss, gradient)``, as ``maml.maml_gradient``.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Raghu et al. (2020), *Rapid learning or feature reuse?*, section 4.
+    """
+    last = model.last_layer
+    h, h_query = model.features(theta, tasks.x_support), model.features(theta, tasks.x_query)
+    above = Task(h, tasks.y_support, h_query, tasks.y_query)
+    path = inner_path(last, theta[model.head], above, alpha, n_inner_steps)
+    meta_loss, v = query_gradient(last, path[-1], above)
+    query_slope = last.gradient_in_x(path[-1], h_query, tasks.y_query)
+    slope = np.zeros_like(h)
+    for k in reversed(range(n_inner_steps)):
+        step = path[k], rate(alpha, k) * v, h, tasks.y_support
+        slope = slope - last.hvp_in_x(*step)
+        v = v - last.hvp(*step)  # (3.6), in the last layer
+    below = model.features_gradient(theta, tasks.x_support, slope)
+    below = below + model.features_gradient(theta, tasks.x_query, query_slope)
+    return meta_loss, np.concatenate([below, v], axis=-1).mean(axis=0)
+
+
+def reptile_on_batches_gradient(
+    model: Model,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: float,
+    n_inner_steps: int = 1,
+    rng: np.random.Generator,
+) -> tuple[float, NDArray]:
+    """Reptile as its paper runs it: every inner step draws a mini-batch from all of a task's points.
+
+    A mini-batch has as many points as the support set; they are drawn from support and query
+    points together, without repetition within a step.
+
+    Args:
+        model: Anything with ``loss`` and ``gradient``.
+        theta: The shared start, ``(n_params,)``.
+        tasks: A batch of tasks.
+        alpha: Inner learning rate, a number.
+        n_inner_steps: Number of inner steps, at least 0.
+        rng: Where the mini-batches are drawn from.
+
+    Returns:
+        ``(loss, gradient)``: the mean loss of ``theta_prime`` on all points, and the mean of
+        ``(theta - theta_prime) / alpha``.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Nichol, Achiam, Schulman (2018), *On first-order meta-learning algorithms*, section 3.
+    """
+    check_rate("alpha", alpha)
+    check_batch(tasks)
+    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
+    x = np.concatenate([tasks.x_support, tasks.x_query], axis=1)
+    y = np.concatenate([tasks.y_support, tasks.y_query], axis=1)
+    theta_k = np.broadcast_to(theta, (tasks.n_tasks, theta.shape[-1]))
+    for _ in range(n_inner_steps):
+        order = rng.permuted(np.tile(np.arange(x.shape[1]), (len(x), 1)), axis=1)
+        rows = np.arange(len(x))[:, None], order
+        batch = Task.split(x[rows], y[rows], tasks.x_support.shape[1])
+        theta_k = adapt(model, theta_k, batch, alpha=alpha)
+    losses = model.loss(theta_k, x, y)
+    return losses.mean(), (theta - theta_k.mean(axis=0)) / alpha  # (3.9)
 
 
 def meta_sgd_gradient(

@@ -12,8 +12,22 @@ from torch import Tensor
 
 from .inputs import check_rate
 from .maml_torch import Rates, check_convergence, inner_loop, prepare, query_loss, unrolled
-from .protocols import HasLoss
+from .protocols import HasFeatures, HasLoss
 from .tasks import Task
+
+
+def anil_on_features_gradient(
+    model: HasFeatures, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+) -> tuple[Tensor, Tensor]:
+    """ANIL whose inner loop stops at the features; see ``family.anil_on_features_gradient``."""
+    theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
+    theta.requires_grad_()
+    h, h_query = model.features(theta, tasks.x_support), model.features(theta, tasks.x_query)
+    above = Task(h, tasks.y_support, h_query, tasks.y_query)
+    last, start = model.last_layer, theta[model.head]
+    theta_prime = unrolled(last, start, above, alpha, n_inner_steps)
+    meta_loss = query_loss(last, theta_prime, above)
+    return meta_loss.detach(), torch.autograd.grad(meta_loss, theta)[0]
 
 
 def meta_sgd_gradient(

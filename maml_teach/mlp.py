@@ -147,6 +147,11 @@ class MLP:
         return np.arange(self.n_params) >= self.n_params - (n_in + 1) * n_out
 
     @property
+    def last_layer(self) -> "MLP":
+        """The last layer as a network of its own; its ``theta`` is ``theta[..., head]``."""
+        return MLP(self.sizes[-2:], self.activation, self.objective)
+
+    @property
     def _shapes(self) -> list[tuple[int, int]]:
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
@@ -161,6 +166,11 @@ class MLP:
         self.check(theta, x)
         return self._forward(self._layers(theta), x)[-1]
 
+    def features(self, theta: NDArray, x: NDArray) -> NDArray:
+        """What the last layer is given, ``(..., n, sizes[-2])``."""
+        self.check(theta, x)
+        return self._forward(self._layers(theta), x)[-2]
+
     def loss(self, theta: NDArray, x: NDArray, y: NDArray) -> NDArray:
         """The objective, one number per leading index: shape ``(...)``."""
         output = self.predict(theta, x)
@@ -174,12 +184,25 @@ class MLP:
         a = self._forward(layers, x)
         self.check_targets(a[-1], y)
         delta = OBJECTIVES[self.objective].slope(a[-1], y)  # (3.15)
-        blocks = []
-        for (W, _), a_in in zip(reversed(layers), reversed(a[:-1]), strict=True):
-            blocks += [delta.sum(axis=-2), a_in.mT @ delta]  # (3.17)
-            if a_in is not x:
-                delta = (delta @ W.mT) * self._slope(a_in)  # (3.16)
-        return _flatten(blocks[::-1])
+        return self._backward(layers, a[:-1], delta)
+
+    def features_gradient(self, theta: NDArray, x: NDArray, slope: NDArray) -> NDArray:
+        """Gradient of ``sum(slope * features(theta, x))`` in all of ``theta`` below the last layer.
+
+        Args:
+            theta: Parameters, ``(..., n_params)``.
+            x: Inputs, ``(..., n, n_in)``.
+            slope: The derivative of an objective in each feature, ``(..., n, sizes[-2])``.
+
+        Returns:
+            ``(..., n)``, one entry for each parameter that is not in ``head``.
+        """
+        self.check(theta, x)
+        layers = self._layers(theta)[:-1]
+        a = self._forward(self._layers(theta), x)[:-1]
+        if not layers:  # the features are the inputs
+            return np.zeros((*slope.shape[:-2], 0), slope.dtype)
+        return self._backward(layers, a[:-1], slope * self._slope(a[-1]))
 
     def hvp(self, theta: NDArray, v: NDArray, x: NDArray, y: NDArray) -> NDArray:
         """Hessian of :meth:`loss` times ``v``, exactly, without forming the Hessian.
@@ -217,6 +240,42 @@ class MLP:
                 delta, r_delta = self._r_backward(
                     layers[k][0], r_layers[k][0], a[k], r_z[k - 1], delta, r_delta
                 )
+        return _flatten(blocks[::-1])
+
+    def gradient_in_x(self, theta: NDArray, x: NDArray, y: NDArray) -> NDArray:
+        """Gradient of :meth:`loss` in the inputs ``x``: ``(..., n, n_in)``."""
+        self.check(theta, x)
+        layers = self._layers(theta)
+        a = self._forward(layers, x)
+        self.check_targets(a[-1], y)
+        delta = OBJECTIVES[self.objective].slope(a[-1], y)
+        for k in reversed(range(1, len(layers))):
+            delta = (delta @ layers[k][0].mT) * self._slope(a[k])
+        return delta @ layers[0][0].mT
+
+    def hvp_in_x(self, theta: NDArray, v: NDArray, x: NDArray, y: NDArray) -> NDArray:
+        """:meth:`gradient_in_x` differentiated along ``v`` in ``theta``: ``(..., n, n_in)``."""
+        self.check(theta, x)
+        self.check(v, x, name="v")
+        layers, r_layers = self._layers(theta), self._layers(v)
+        a = self._forward(layers, x)
+        self.check_targets(a[-1], y)
+        r_z, _ = self._r_forward(layers, r_layers, a)
+        objective = OBJECTIVES[self.objective]
+        delta, r_delta = objective.slope(a[-1], y), objective.curvature(a[-1], y, r_z[-1])
+        for k in reversed(range(1, len(layers))):
+            delta, r_delta = self._r_backward(
+                layers[k][0], r_layers[k][0], a[k], r_z[k - 1], delta, r_delta
+            )
+        return r_delta @ layers[0][0].mT + delta @ r_layers[0][0].mT
+
+    def _backward(self, layers: list[Layer], a: list[NDArray], delta: NDArray) -> NDArray:
+        """The gradient from ``delta`` at the last ``z`` and each layer's input ``a``."""
+        blocks = []
+        for k in reversed(range(len(layers))):
+            blocks += [delta.sum(axis=-2), a[k].mT @ delta]  # (3.17)
+            if k:
+                delta = (delta @ layers[k][0].mT) * self._slope(a[k])  # (3.16)
         return _flatten(blocks[::-1])
 
     def _layers(self, theta: NDArray) -> list[Layer]:

@@ -189,6 +189,11 @@ class MLP(Differentiable):
         n_in, n_out = self._shapes[-1]
         return torch.arange(self.n_params) >= self.n_params - (n_in + 1) * n_out
 
+    @property
+    def last_layer(self) -> "MLP":
+        """The last layer as a network of its own; its ``theta`` is ``theta[..., head]``."""
+        return MLP(self.sizes[-2:], self.activation, self.objective)
+
     @cached_property
     def _shapes(self) -> list[tuple[int, int]]:
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
@@ -213,6 +218,11 @@ class MLP(Differentiable):
         """Outputs ``(..., n, n_out)`` for ``theta`` ``(..., n_params)``; as ``mlp.MLP.predict``."""
         self._check(theta, x)
         return self._forward(self._layers(theta), x)[-1]
+
+    def features(self, theta: Tensor, x: Tensor) -> Tensor:
+        """What the last layer is given, ``(..., n, sizes[-2])``."""
+        self._check(theta, x)
+        return self._forward(self._layers(theta), x)[-2]
 
     def loss(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """The objective, one number per leading index: shape ``(...)``."""

@@ -8,6 +8,7 @@ HasLoss         all that ``maml_torch`` and ``family_torch`` need, by autograd; 
 HasGradient     all that an inner loop in NumPy needs
 Model           what ``maml`` and ``family`` need for derivatives of second order
 HasHead         the same with a last layer, for ANIL
+HasFeatures     the same with what stands below the last layer, for ANIL at its own price
 TorchModel      what makes ``maml_torch`` fast; ``mlp_torch.Differentiable`` has all but ``loss``
 ==============  ==================================================================================
 """
@@ -65,6 +66,24 @@ class HasHead(Model, Protocol):
     @property
     def head(self) -> Array:
         """Which entries of ``theta`` belong to the last layer, ``(n_params,)`` of bool."""
+
+
+class HasFeatures(HasHead, Protocol):
+    """A model that can stop below its last layer, as :class:`mlp.MLP` does."""
+
+    @property
+    def last_layer(self) -> Any:
+        """The last layer as a model of its own, on ``theta[..., head]`` and the features.
+
+        It has ``gradient_in_x(w, h, y)``, the gradient of its loss in the features, and
+        ``hvp_in_x(w, v, h, y)``, that differentiated along ``v`` in ``w``: ``(..., n, n_features)``.
+        """
+
+    def features(self, theta: Array, x: Inputs) -> Array:
+        """What the last layer is given: ``(..., n, n_features)``."""
+
+    def features_gradient(self, theta: Array, x: Inputs, slope: Array) -> Array:
+        """Gradient of ``sum(slope * features)`` in all of ``theta`` that is not in ``head``."""
 
 
 class TorchModel(HasLoss, HasGradient, Protocol):

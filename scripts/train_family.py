@@ -5,10 +5,12 @@
     python scripts/train_family.py choose   # the three best pairs of rates, ten times longer
     python scripts/train_family.py table    # each at the pair chosen, as long, 5 other seeds
 
+``--only Reptile`` does a part for one algorithm and leaves the others as they are stored.
 All parts go into maml_teach/data/sinusoid_family.npz, next to the settings that made them; each
 reads what the one before it found. Together about 80 minutes on two CPU cores. All runs: MLP
 1-40-40-1 (ReLU), float32, initialised as torch's Linear, 25 tasks of 10 support and 10 query
-points per outer step, 5 inner steps, Adam. Validation and test tasks have seeds of their own.
+points per outer step, 5 inner steps, Adam. Reptile has no query set: each of its inner steps draws
+ten of a task's twenty points. Validation and test tasks have seeds of their own.
 """
 
 import argparse
@@ -60,13 +62,16 @@ def step_weights(done):
     return [early] * (K - 1) + [1 - early * (K - 1)]
 
 
-def gradient_of(name, alpha, done):
-    """The meta-gradient that ``name`` follows after a share ``done`` of its training."""
+def gradient_of(name, alpha, done, rng):
+    """The meta-gradient that ``name`` follows after a share ``done`` of its training.
+
+    ``rng`` is where Reptile draws its mini-batches.
+    """
     gradient = {
         "joint": maml.joint_gradient,
         "MAML": maml.maml_gradient,
         "FOMAML": maml.fomaml_gradient,
-        "Reptile": maml.reptile_gradient,
+        "Reptile": partial(family.reptile_on_batches_gradient, rng=rng),
         "ANIL": maml.anil_gradient,
         "Meta-SGD": family.meta_sgd_gradient,
         "MAML++": partial(family.maml_plus_plus_gradient, step_weights=step_weights(done)),
@@ -101,7 +106,7 @@ def train(name, alpha, beta, seed, *, n_meta_steps, n_stages, n_test_steps, task
     From the stage in which the training stopped because something was no longer finite, all
     losses are nan.
     """
-    rng = np.random.default_rng(seed)
+    rng, batches = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     n_stage = n_meta_steps // n_stages
     config = MetaConfig(alpha=alpha, beta=beta, n_inner_steps=K, n_meta_steps=n_stage)
     vector = first_vector(name, alpha, rng)
@@ -109,7 +114,8 @@ def train(name, alpha, beta, seed, *, n_meta_steps, n_stages, n_test_steps, task
     losses[0] = judge(name, vector, tasks, alpha, n_test_steps)
     run = None
     for stage in range(n_stages):
-        settings = {"gradient": gradient_of(name, alpha, stage / n_stages), "progress": False}
+        gradient = gradient_of(name, alpha, stage / n_stages, batches)
+        settings = {"gradient": gradient, "progress": False}
         try:
             if run is None:
                 run = meta_train(MODEL, vector, Sinusoids32(), config, rng=rng, **settings)
@@ -159,11 +165,11 @@ def in_parallel(function, jobs, n_processes):
         return list(tqdm(pool.map(function, jobs), total=len(jobs)))
 
 
-def make_grid(n_processes):
+def make_grid(names, n_processes):
     """Arrays of the grid: losses ``(n_algorithms, n_alphas, n_betas, n_stages + 1)``."""
-    jobs = [(name, alpha, beta) for name in NAMES for alpha in ALPHAS for beta in BETAS]
+    jobs = [(name, alpha, beta) for name in names for alpha in ALPHAS for beta in BETAS]
     losses = np.array(in_parallel(grid_cell, jobs, n_processes), np.float32)
-    return {"grid_mse": losses.reshape(len(NAMES), len(ALPHAS), len(BETAS), -1)}
+    return {"grid_mse": losses.reshape(len(names), len(ALPHAS), len(BETAS), -1)}
 
 
 def promising(mse):
@@ -174,7 +180,7 @@ def promising(mse):
     return [(ALPHAS[rows[column]], BETAS[column]) for column in columns]
 
 
-def make_choice(grid_mse, n_processes):
+def make_choice(names, grid_mse, n_processes):
     """Arrays of the choice: pairs ``(n_algorithms, n_pairs, 2)``, losses with a last axis of seeds.
 
     A training that diverged counts as infinite, so a pair is chosen only if it survived from all
@@ -183,7 +189,7 @@ def make_choice(grid_mse, n_processes):
     pairs = np.array([promising(mse) for mse in grid_mse])
     jobs = [
         (name, *pair, seed)
-        for name, of_name in zip(NAMES, pairs.tolist(), strict=True)
+        for name, of_name in zip(names, pairs.tolist(), strict=True)
         for pair in of_name
         for seed in CHOOSE["seeds"]
     ]
@@ -199,16 +205,25 @@ def chosen(pairs, losses):
     return pairs[np.argmin(means)]
 
 
-def make_table(choice_rates, choice_mse, n_processes):
+def make_table(names, choice_rates, choice_mse, n_processes):
     """Arrays of the table: rates, and losses ``(n_algorithms, n_seeds, n_tasks, 4)``."""
     best = [chosen(*one).tolist() for one in zip(choice_rates, choice_mse, strict=True)]
     seeds = range(1, TABLE["n_seeds"] + 1)
-    jobs = [(name, *best[n], seed) for n, name in enumerate(NAMES) for seed in seeds]
+    jobs = [(name, *best[n], seed) for n, name in enumerate(names) for seed in seeds]
     losses = np.array(in_parallel(table_cell, jobs, n_processes))
-    shape = (len(NAMES), TABLE["n_seeds"], TABLE["n_tasks"], len(STEPS))
+    shape = (len(names), TABLE["n_seeds"], TABLE["n_tasks"], len(STEPS))
     with np.errstate(over="ignore"):  # a task that diverged is inf in either precision
         small = losses.reshape(shape).astype(np.float16)
     return {"table_rates": np.array(best), "table_mse": small}
+
+
+def replaced(stored, rows, new):
+    """``stored`` with other rows, or ``new`` if that is all rows."""
+    if len(rows) == len(NAMES):
+        return new
+    stored = stored.copy()
+    stored[rows] = new
+    return stored
 
 
 def main():
@@ -216,15 +231,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=["grid", "choose", "table"])
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", choices=NAMES)
     parser.add_argument("--target", type=Path, default=TARGET)
     options = parser.parse_args()
     stored = dict(np.load(options.target)) if options.target.exists() else {}
+    rows = [NAMES.index(options.only)] if options.only else range(len(NAMES))
+    names = [NAMES[row] for row in rows]
     if options.part == "grid":
-        stored |= make_grid(options.processes)
+        made = make_grid(names, options.processes)
     elif options.part == "choose":
-        stored |= make_choice(stored["grid_mse"], options.processes)
+        made = make_choice(names, stored["grid_mse"][rows], options.processes)
     else:
-        stored |= make_table(stored["choice_rates"], stored["choice_mse"], options.processes)
+        choice = stored["choice_rates"][rows], stored["choice_mse"][rows]
+        made = make_table(names, *choice, options.processes)
+    stored |= {key: replaced(stored.get(key), rows, new) for key, new in made.items()}
     settings = {
         "made_by": "scripts/train_family.py",
         "device": "CPU",

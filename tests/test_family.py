@@ -76,11 +76,89 @@ def test_anil_is_the_central_difference_of_its_objective(kind, n_inner_steps):
             total += model.loss(theta_k, tasks.x_query[t], tasks.y_query[t])
         return total / tasks.n_tasks
 
-    loss, gradient = maml.anil_gradient(
-        model, theta, tasks, alpha=ALPHA, n_inner_steps=n_inner_steps
+    expected = central_difference(meta_loss, theta)
+    for anil in (maml.anil_gradient, family.anil_on_features_gradient):
+        loss, gradient = anil(model, theta, tasks, alpha=ALPHA, n_inner_steps=n_inner_steps)
+        assert loss == pytest.approx(meta_loss(theta), rel=1e-12)
+        assert relative_error(gradient, expected) < 1e-6
+
+
+@pytest.mark.parametrize("n_inner_steps", [0, *STEPS])
+@pytest.mark.parametrize("sizes", [(2, 3), (2, 4, 3), (2, 5, 4, 3)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_anil_on_features_is_anil(kind, sizes, n_inner_steps):
+    """With one rate or one per step; with no layer below the last one it is MAML."""
+    model, theta, tasks = random_problem(*kind, sizes=sizes)
+    for alpha in (ALPHA, step_rates(max(1, n_inner_steps))):
+        inner = {"alpha": alpha, "n_inner_steps": n_inner_steps}
+        loss, gradient = maml.anil_gradient(model, theta, tasks, **inner)
+        ours = family.anil_on_features_gradient(model, theta, tasks, **inner)
+        assert ours[0] == pytest.approx(loss, rel=1e-12)
+        assert relative_error(ours[1], gradient) < 1e-12
+        theirs = family_torch.anil_on_features_gradient(
+            twin_of(model), tensor(theta), tasks, **inner
+        )
+        assert relative_error(theirs[1].numpy(), gradient) < 1e-12
+
+
+def test_anil_on_features_runs_the_layers_below_once_whatever_the_number_of_steps():
+    class Counting(MLP):
+        def _forward(self, layers, x):
+            if len(layers) > 1:
+                passes.append(x.shape)
+            return super()._forward(layers, x)
+
+    counts = []
+    for n_inner_steps in (1, 2, 8):
+        model, theta, tasks = random_problem("tanh", "mse")
+        passes = []
+        family.anil_on_features_gradient(
+            Counting(model.sizes, model.activation, model.objective),
+            theta,
+            tasks,
+            alpha=ALPHA,
+            n_inner_steps=n_inner_steps,
+        )
+        counts.append(len(passes))
+    assert counts == [4, 4, 4]  # support and query, there and back
+
+
+@pytest.mark.parametrize("n_inner_steps", [0, *STEPS])
+def test_reptile_on_batches_descends_on_fresh_mini_batches_of_all_points(n_inner_steps):
+    model, theta, tasks = random_problem("tanh", "mse")
+    n_shots, n_points = (
+        tasks.x_support.shape[1],
+        tasks.x_support.shape[1] + tasks.x_query.shape[1],
     )
-    assert loss == pytest.approx(meta_loss(theta), rel=1e-12)
-    assert relative_error(gradient, central_difference(meta_loss, theta)) < 1e-6
+    seen = []
+
+    class Spy(MLP):
+        def gradient(self, theta, x, y):
+            seen.append(x)
+            return super().gradient(theta, x, y)
+
+    spy = Spy(model.sizes, model.activation, model.objective)
+    rng = np.random.default_rng(0)
+    loss, gradient = family.reptile_on_batches_gradient(
+        spy, theta, tasks, alpha=ALPHA, n_inner_steps=n_inner_steps, rng=rng
+    )
+    ends, losses = [], []
+    for t in range(tasks.n_tasks):
+        x = np.concatenate([tasks.x_support[t], tasks.x_query[t]])
+        y = np.concatenate([tasks.y_support[t], tasks.y_query[t]])
+        theta_k = theta
+        for batch in seen:
+            rows = [int(np.flatnonzero((x == point).all(axis=1))[0]) for point in batch[t]]
+            assert len(rows) == len(set(rows)) == n_shots
+            theta_k = theta_k - ALPHA * model.gradient(theta_k, x[rows], y[rows])
+        ends.append(theta_k)
+        losses.append(model.loss(theta_k, x, y))
+    assert len(seen) == n_inner_steps
+    assert loss == pytest.approx(np.mean(losses), rel=1e-12)
+    assert relative_error(gradient, (theta - np.mean(ends, axis=0)) / ALPHA) < 1e-9 or not seen
+    assert seen or not gradient.any()
+    drawn = np.unique(np.concatenate([x[0] for x in seen]), axis=0) if seen else []
+    assert n_inner_steps < 5 or len(drawn) == n_points
 
 
 # checks (5.2) (5.3) (5.4)

@@ -118,7 +118,8 @@ def test_the_grid_begins_with_the_losses_of_the_random_start(name):
 
 def test_algorithms_that_adapt_alike_begin_alike():
     for name in ("joint", "FOMAML", "Reptile", "Meta-SGD", "MAML++"):
-        assert np.array_equal(GRID[NAMES.index(name), ..., 0], GRID[1, ..., 0])
+        # To rounding, which the processor decides: the rows need not be of one machine.
+        assert np.allclose(GRID[NAMES.index(name), ..., 0], GRID[1, ..., 0], rtol=1e-6)
 
 
 def followed(monkeypatch, n_looks, function, job):

@@ -14,7 +14,7 @@ const [N_TASKS, N_POINTS] = [25, 10]; // a meta-batch; support points, and as ma
 const GRADIENTS = { MAML: mamlGradient, FOMAML: fomamlGradient, Reptile: reptileGradient };
 const LOST = 1e4; // a loss beyond this will not come back; targets never exceed 5
 // Milliseconds a worker trains between looks at its messages, and rests when a slider has moved.
-const [BURST, REST] = [10, 50];
+const [BURST, REST] = [4, 50];
 const LABEL = "Train it here: two meta-trainings side by side";
 const RUNS = ["a", "b"];
 /** A run is painted in its algorithm's colour; run B is dashed, for two runs of one algorithm. */
@@ -577,7 +577,10 @@ function gathered(draw) {
   const ask = () => {
     timer ||= setTimeout(go, 50);
   };
-  ask.cancel = () => clearTimeout(timer);
+  ask.cancel = () => {
+    clearTimeout(timer);
+    timer = 0;
+  };
   return ask;
 }
 
@@ -654,6 +657,7 @@ function build({ root, state, redraw, reset, status }) {
   state.on(TRAITS, () => training.tellSettings());
   state.on(["together"], () => training.follow());
   const draw = () => {
+    heard.cancel(); // this picture has the news as well
     const [settings, task] = [training.settings(), heldOutTask(state.get("held_out"))];
     const { progress, speeds, going } = training;
     const found = RUNS.map((_, k) => fitOf(progress[k].theta, settings[k], task));
