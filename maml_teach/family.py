@@ -1,8 +1,8 @@
 """The family of MAML: learned rates (Meta-SGD, MAML++) and implicit gradients (iMAML), in NumPy.
 
 Each function is ``maml.maml_gradient`` with a few lines changed; compare them side by side.
-FOMAML, Reptile and ANIL differ by one line and stand in ``maml``; here are ANIL at its own price and
-Reptile with mini-batches.
+FOMAML, Reptile and ANIL differ by one line and stand in ``maml``; here are ANIL at its own price
+and Reptile with mini-batches.
 """
 
 from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ def reptile_on_batches_gradient(
     n_inner_steps: int = 1,
     rng: np.random.Generator,
 ) -> tuple[float, NDArray]:
-    """Reptile as its paper runs it: every inner step draws a mini-batch from all of a task's points.
+    """Reptile as its paper runs it: every inner step draws a mini-batch of all points of a task.
 
     A mini-batch has as many points as the support set; they are drawn from support and query
     points together, without repetition within a step.

@@ -7,11 +7,20 @@ taken by double backward: again nothing is shared with the NumPy derivation but 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .inputs import check_rate
-from .maml_torch import Rates, check_convergence, inner_loop, prepare, query_loss, unrolled
+from .maml_torch import (
+    Rates,
+    adapt,
+    check_convergence,
+    inner_loop,
+    prepare,
+    query_loss,
+    unrolled,
+)
 from .protocols import HasFeatures, HasLoss
 from .tasks import Task
 
@@ -28,6 +37,31 @@ def anil_on_features_gradient(
     theta_prime = unrolled(last, start, above, alpha, n_inner_steps)
     meta_loss = query_loss(last, theta_prime, above)
     return meta_loss.detach(), torch.autograd.grad(meta_loss, theta)[0]
+
+
+def reptile_on_batches_gradient(
+    model: HasLoss,
+    theta: Tensor,
+    tasks: Task,
+    *,
+    alpha: float,
+    n_inner_steps: int = 1,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Reptile with a mini-batch in each step; see ``family.reptile_on_batches_gradient``."""
+    check_rate("alpha", alpha)
+    theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
+    n_shots = tasks.x_support.shape[1]
+    x = torch.cat([tasks.x_support, tasks.x_query], dim=1)
+    y = torch.cat([tasks.y_support, tasks.y_query], dim=1)
+    theta_k = theta.expand(tasks.n_tasks, -1)
+    for _ in range(n_inner_steps):
+        order = rng.permuted(np.tile(np.arange(x.shape[1]), (len(x), 1)), axis=1)
+        rows = torch.arange(len(x))[:, None], torch.from_numpy(order)
+        theta_k = adapt(model, theta_k, Task.split(x[rows], y[rows], n_shots), alpha=alpha)
+    with torch.no_grad():
+        meta_loss = model.loss(theta_k, x, y).mean()
+    return meta_loss, (theta - theta_k.mean(dim=0)) / alpha  # (3.9)
 
 
 def meta_sgd_gradient(

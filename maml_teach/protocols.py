@@ -76,7 +76,7 @@ class HasFeatures(HasHead, Protocol):
         """The last layer as a model of its own, on ``theta[..., head]`` and the features.
 
         It has ``gradient_in_x(w, h, y)``, the gradient of its loss in the features, and
-        ``hvp_in_x(w, v, h, y)``, that differentiated along ``v`` in ``w``: ``(..., n, n_features)``.
+        ``hvp_in_x(w, v, h, y)``, its derivative along ``v`` in ``w``: ``(..., n, n_features)``.
         """
 
     def features(self, theta: Array, x: Inputs) -> Array:

@@ -157,6 +157,16 @@ def test_reptile_on_batches_descends_on_fresh_mini_batches_of_all_points(n_inner
     assert loss == pytest.approx(np.mean(losses), rel=1e-12)
     assert relative_error(gradient, (theta - np.mean(ends, axis=0)) / ALPHA) < 1e-9 or not seen
     assert seen or not gradient.any()
+    theirs = family_torch.reptile_on_batches_gradient(
+        twin_of(model),
+        tensor(theta),
+        tasks,
+        alpha=ALPHA,
+        n_inner_steps=n_inner_steps,
+        rng=np.random.default_rng(0),
+    )
+    assert float(theirs[0]) == pytest.approx(loss, rel=1e-12)
+    assert np.allclose(theirs[1].numpy(), gradient, rtol=1e-10)
     drawn = np.unique(np.concatenate([x[0] for x in seen]), axis=0) if seen else []
     assert n_inner_steps < 5 or len(drawn) == n_points
 
