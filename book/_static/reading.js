@@ -79,10 +79,10 @@
   /* What scrolls inside its own box can be reached by keyboard, and fades where it goes on; it is
    * measured as it comes near, as it changes its size and as it is scrolled. */
   const boxes = "pre, .cell_output > .output, .pst-scrollable-table-container, .katex-display";
-  // Not while it has the focus: that would be lost.
+  // Not while it has the focus: that would be lost. It may have begun to scroll by its end.
   const passBy = (box) =>
     box === document.activeElement
-      ? box.addEventListener("blur", () => box.removeAttribute("tabindex"), { once: true })
+      ? box.addEventListener("blur", () => scrolls(box) || passBy(box), { once: true })
       : box.removeAttribute("tabindex");
   const stopAt = (box) => {
     box.tabIndex = 0;

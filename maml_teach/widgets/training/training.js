@@ -14,7 +14,7 @@ const [N_TASKS, N_POINTS] = [25, 10]; // a meta-batch; support points, and as ma
 const GRADIENTS = { MAML: mamlGradient, FOMAML: fomamlGradient, Reptile: reptileGradient };
 const LOST = 1e4; // a loss beyond this will not come back; targets never exceed 5
 // Milliseconds a worker trains between looks at its messages, and rests when a slider has moved.
-const [BURST, REST] = [4, 50];
+const [BURST, REST] = [4, 200];
 const LABEL = "Train it here: two meta-trainings side by side";
 const RUNS = ["a", "b"];
 /** A run is painted in its algorithm's colour; run B is dashed, for two runs of one algorithm. */
@@ -138,22 +138,20 @@ class Trainer {
   }
 }
 
-/** Calls `burst` again and again while it answers true; messages come in between. */
+/** Calls `burst` again and again while it answers true; messages come in between, and rests. */
 function repeating(burst) {
-  let [on, next] = [false, 0];
-  const goOn = () => {
-    on = burst();
-    after(0);
-  };
-  const after = (milliseconds) => {
-    clearTimeout(next);
-    if (on) next = setTimeout(goOn, milliseconds);
-  };
+  let [on, next, restsUntil] = [false, 0, 0];
+  const goOn = () => turn(burst());
   const turn = (value) => {
     on = value;
-    after(0);
+    clearTimeout(next);
+    if (on) next = setTimeout(goOn, Math.max(0, restsUntil - performance.now()));
   };
-  return { after, turn, isOn: () => on };
+  const rest = (milliseconds) => {
+    restsUntil = performance.now() + milliseconds;
+    turn(on);
+  };
+  return { rest, turn, isOn: () => on };
 }
 
 /**
@@ -176,7 +174,7 @@ export function serve(scope) {
   const commands = {
     settings({ settings }) {
       trainer.settings = settings;
-      training.after(REST); // the page draws first
+      training.rest(REST); // the page draws first
     },
     begin: ({ seed }) => trainer.begin(seed),
     start: () => upTo(Infinity),
