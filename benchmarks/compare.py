@@ -239,6 +239,22 @@ def images(dtype, device, n_tasks=4):
     return conv4().to(device, dtype), nn.functional.cross_entropy, "cross_entropy", tasks
 
 
+class Within(nn.Module):
+    """A network inside of another module: the engine does not recognise it, and walks."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x)
+
+
+def unrecognised(net, objective):
+    """``from_module`` as it is for a module of the reader's own."""
+    return maml_torch.from_module(Within(net), objective)
+
+
 WORKLOADS = {"sinusoid": sinusoid, "conv4": images, "conv4x32": partial(images, n_tasks=32)}
 WRAPS = {
     "maml_torch, from_module": maml_torch.from_module,
@@ -269,6 +285,9 @@ def methods(workload, dtype, n_inner_steps, device):
             maml_torch.maml_gradient, wrap, net, objective, tasks, n_inner_steps
         )
     if workload == "sinusoid":
+        found["maml_torch, any module"] = ours_torch(
+            maml_torch.maml_gradient, unrecognised, net, objective, tasks, n_inner_steps
+        )
         for name, core in (("maml_torch, MLP", maml_torch), ("NumPy", maml), ("NumPy, lean", lean)):
             found[name] = ours_on_mlp(core, net, tasks, n_inner_steps)
     if workload == "sinusoid" and device == "cpu":

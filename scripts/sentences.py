@@ -2,6 +2,7 @@
 
     .venv/bin/python scripts/sentences.py                 sentence and cell, all chapters
     .venv/bin/python scripts/sentences.py driving --open  what compares or counts, unasserted
+    .venv/bin/python scripts/sentences.py --numbers       numbers without a source: there are none
 
 In a cell, ``# says "the words of the chapter"`` stands above the ``assert`` that holds them true.
 """
@@ -24,6 +25,15 @@ COMPARES = re.compile(
 )
 # Not prose: mathematics, code, addresses, directives; a sentence that cites has its source.
 ELSEWHERE = re.compile(r"\$\$.*?\$\$|```.*?```|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|^:.*?$", re.S | re.M)
+# Neither do these state a result: what an exercise asks, numbers of lists, headings and places,
+# names with a digit, the level of an interval, and what a reader is told to do with a figure.
+NO_RESULT = re.compile(
+    r"^`{3,}\{exercise\}.*?^`{3,}$|^    .*?$|^#+ .*?$|^\(\S+\)=$|^( *|\*\*)\d+\.(?= |$)"
+    r"|\b(Algorithm|[Ss]ections?|lines|[Mm]istakes?|PyTorch|ICML) [\d.]+((, | and | to )[\d.]+)*"
+    r"|\bConv4\b|\b2D\b|\b\d+-(way|shot)\b|\b95 %",
+    re.S | re.M,
+)
+TO_DO = re.compile(r"(\*\*)?(Move|Drag|Set|Take|Then|Raise|In the figure, set)\b")
 
 
 @dataclass(frozen=True)
@@ -77,15 +87,28 @@ def prose(chapter):
 
 def open_sentences(chapter):
     """Sentences that compare or count and that no cell quotes: a list to read, not a verdict."""
+    for sentence in unsourced(chapter, "\n\n".join(text for _, text in cells(chapter, "markdown"))):
+        if COMPARES.search(ELSEWHERE.sub(" ", sentence)):
+            yield sentence
+
+
+def open_numbers(chapter):
+    """Sentences with a number that is neither computed, nor cited, nor quoted by a cell."""
+    text = "\n\n".join(text for _, text in cells(chapter, "markdown"))
+    text = NO_RESULT.sub(" ", re.sub(r"\$\$.*?\$\$", " ", text, flags=re.S))
+    for sentence in unsourced(chapter, text):
+        if re.search(r"(?<![A-Za-z])\d", ELSEWHERE.sub(" ", sentence)) and not TO_DO.match(sentence):
+            yield sentence
+
+
+def unsourced(chapter, text):
+    """The sentences of a text that hold no computed number, cite nothing and are not quoted."""
     quoted = [found.words for found in said(chapter)]
-    for _, source in cells(chapter, "markdown"):
-        for paragraph in re.split(r"\n\s*\n", source):
-            for sentence in re.split(r"(?<=[.!?:;])\s+(?=[A-Z*`{$])", " ".join(paragraph.split())):
-                sourced = any(mark in sentence for mark in ("{cite", "{glue", "```"))
-                compares = COMPARES.search(ELSEWHERE.sub(" ", sentence))
-                asserted = any(words in sentence or sentence in words for words in quoted)
-                if compares and not sourced and not asserted:
-                    yield sentence
+    for paragraph in re.split(r"\n\s*\n", text):
+        for sentence in re.split(r"(?<=[.!?:;])\s+(?=[A-Z*`{$])", " ".join(paragraph.split())):
+            sourced = any(mark in sentence for mark in ("{cite", "{glue", "```"))
+            if not sourced and not any(w in sentence or sentence in w for w in quoted):
+                yield sentence
 
 
 def main():
@@ -93,12 +116,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("chapters", nargs="*", default=chapters(), metavar="CHAPTER")
     parser.add_argument("--open", action="store_true", help="what no cell asserts")
+    parser.add_argument("--numbers", action="store_true", help="numbers without a source")
     args = parser.parse_args()
     for chapter in args.chapters:
         print(f"\n{chapter}")
-        found = open_sentences(chapter) if args.open else said(chapter)
-        for item in found:
-            print("  ", item if args.open else f"{item.cell}  {item.words}")
+        quoted = (f"{found.cell}  {found.words}" for found in said(chapter))
+        wanted = open_sentences if args.open else open_numbers if args.numbers else None
+        for line in wanted(chapter) if wanted else quoted:
+            print("  ", line)
 
 
 if __name__ == "__main__":
