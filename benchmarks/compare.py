@@ -247,6 +247,7 @@ class Within(nn.Module):
         self.net = net
 
     def forward(self, x):
+        """What the network answers."""
         return self.net(x)
 
 

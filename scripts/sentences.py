@@ -25,13 +25,14 @@ COMPARES = re.compile(
 )
 # Not prose: mathematics, code, addresses, directives; a sentence that cites has its source.
 ELSEWHERE = re.compile(r"\$\$.*?\$\$|```.*?```|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|^:.*?$", re.S | re.M)
-# Neither do these state a result: what an exercise asks, numbers of lists, headings and places,
-# names with a digit, the level of an interval, and what a reader is told to do with a figure.
-NO_RESULT = re.compile(
-    r"^`{3,}\{exercise\}.*?^`{3,}$|^    .*?$|^#+ .*?$|^\(\S+\)=$|^( *|\*\*)\d+\.(?= |$)"
+# Neither state these a result: mathematics, code, headings, what an exercise asks and what a reader
+# is told to do with a figure; numbers of lists and places, names, the level of an interval.
+NO_TEXT = re.compile(
+    r"\$\$.*?\$\$|^`{3,}\{exercise\}.*?^`{3,}$|^    .*?$|^#+ .*?$|^\(\S+\)=$|^ *\d+\. ", re.S | re.M
+)
+NAMES = re.compile(
+    r"(?:^|\*\*|- )\d+\.(?= |$)|\b[A-Za-z]+\d\w*|\b2D\b|\b\d+-(way|shot)\b|\b95 %"
     r"|\b(Algorithm|[Ss]ections?|lines|[Mm]istakes?|PyTorch|ICML) [\d.]+((, | and | to )[\d.]+)*"
-    r"|\bConv4\b|\b2D\b|\b\d+-(way|shot)\b|\b95 %",
-    re.S | re.M,
 )
 TO_DO = re.compile(r"(\*\*)?(Move|Drag|Set|Take|Then|Raise|In the figure, set)\b")
 
@@ -95,9 +96,9 @@ def open_sentences(chapter):
 def open_numbers(chapter):
     """Sentences with a number that is neither computed, nor cited, nor quoted by a cell."""
     text = "\n\n".join(text for _, text in cells(chapter, "markdown"))
-    text = NO_RESULT.sub(" ", re.sub(r"\$\$.*?\$\$", " ", text, flags=re.S))
-    for sentence in unsourced(chapter, text):
-        if re.search(r"(?<![A-Za-z])\d", ELSEWHERE.sub(" ", sentence)) and not TO_DO.match(sentence):
+    for sentence in unsourced(chapter, NO_TEXT.sub(" ", text)):
+        rest = NAMES.sub(" ", ELSEWHERE.sub(" ", sentence))
+        if re.search(r"\d", rest) and "](http" not in sentence and not TO_DO.match(sentence):
             yield sentence
 
 
