@@ -53,7 +53,7 @@ def use_style() -> None:
 
 
 def plot_steps(ax: Axes, evaluations: Mapping[str, Evaluation]) -> Axes:
-    """Mean query loss against inner steps, with 95 % intervals over tasks.
+    """Mean query loss against inner steps, with 95% intervals over tasks.
 
     Args:
         ax: Where to draw.

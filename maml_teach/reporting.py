@@ -1,4 +1,4 @@
-"""Results as text: Markdown tables, means with their 95 % intervals, numbers for the page."""
+"""Results as text: Markdown tables, means with their 95% intervals, numbers for the page."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Student's t, 97.5 %, by number of training seeds.
+# Student's t, 97.5%, by number of training seeds.
 STUDENT = {
     2: 12.706,
     3: 4.303,
@@ -48,7 +48,7 @@ def markdown_table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def over_seeds(values: ArrayLike) -> NDArray:
-    """Half width of the 95 % interval of a mean over training seeds, by Student's t.
+    """Half width of the 95% interval of a mean over training seeds, by Student's t.
 
     Args:
         values: The mean of each seed, ``(n_seeds, ...)``.
@@ -70,7 +70,7 @@ def over_seeds(values: ArrayLike) -> NDArray:
 
 
 def with_intervals(values: ArrayLike, digits: int = 2) -> str:
-    """Mean with two 95 % half widths, as text: over tasks, then over training seeds.
+    """Mean with two 95% half widths, as text: over tasks, then over training seeds.
 
     Args:
         values: One number per training seed and test task, ``(n_seeds, n_tasks)``; the same tasks
@@ -89,11 +89,20 @@ def with_intervals(values: ArrayLike, digits: int = 2) -> str:
     parts = [np.mean(values), over_tasks]
     if n_seeds > 1:
         parts.append(over_seeds(np.mean(values, axis=1)))
-    return " ± ".join(f"{part:.{digits}f}" for part in parts)
+    return " ± ".join(signed(part, digits) for part in parts)
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with that many digits behind the point, and a minus sign instead of a hyphen.
+
+    >>> signed(-0.25, 2)[1:]
+    '0.25'
+    """
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def band(values: ArrayLike) -> NDArray:
-    """Mean, and both ends of its 95 % interval over training seeds, ``(3, n_places)``.
+    """Mean, and both ends of its 95% interval over training seeds, ``(3, n_places)``.
 
     Args:
         values: ``(n_seeds, n_tasks, n_places)``.

@@ -287,7 +287,7 @@ class Evaluation:
 
     @property
     def half_width(self) -> NDArray:
-        """Half width of the 95 % interval of the mean over tasks, ``(n_inner_steps + 1,)``.
+        """Half width of the 95% interval of the mean over tasks, ``(n_inner_steps + 1,)``.
 
         It is 1.96 standard errors: it speaks of other tasks, not of other training seeds.
         """

@@ -31,7 +31,7 @@ NO_TEXT = re.compile(
     r"\$\$.*?\$\$|^`{3,}\{exercise\}.*?^`{3,}$|^    .*?$|^#+ .*?$|^\(\S+\)=$|^ *\d+\. ", re.S | re.M
 )
 NAMES = re.compile(
-    r"(?:^|\*\*|- )\d+\.(?= |$)|\b[A-Za-z]+\d\w*|\b2D\b|\b\d+-(way|shot)\b|\b95 %"
+    r"(?:^|\*\*|- )\d+\.(?= |$)|\b[A-Za-z]+\d\w*|\b2D\b|\b\d+-(way|shot)\b|\b95%"
     r"|\b(Algorithm|[Ss]ections?|lines|[Mm]istakes?|PyTorch|ICML) [\d.]+((, | and | to )[\d.]+)*"
 )
 TO_DO = re.compile(r"(\*\*)?(Move|Drag|Set|Take|Then|Raise|In the figure, set)\b")

@@ -231,7 +231,7 @@ def test_the_sentences():
     random, maml = (np.mean(one > 2 / CHOSEN["variance"]) for one in curvatures())
     end = {
         "variance": " The steepest direction is stretched (α times curvature above 2) for "
-        f"{100 * random:.0f} % of the tasks at the random start, for {100 * maml:.0f} % at the "
+        f"{100 * random:.0f}% of the tasks at the random start, for {100 * maml:.0f}% at the "
         "MAML start."
     }
     for claim, x in CHOSEN.items():
@@ -277,7 +277,7 @@ def test_what_the_looks_mean_and_the_panels_are_called(claim):
     assert looks == [f"mf-role-{k}{end}" for k, end in zip(numbers, ends, strict=True)]
     assert heights == [["190"] * 2, ["217"] * 2, ["260"] * 2]
     found = page(claim)
-    heading = {"variance": ("Factor of one step", "bars: 90 % of tasks; shaded: stretched")}
+    heading = {"variance": ("Factor of one step", "bars: 90% of tasks; shaded: stretched")}
     wave = ("One new wave", "dots: support set; dashed: the wave; dotted: before")
     live, note = heading.get(claim, wave)
     assert found["titles"] == [live, figure(claim).measured_title]

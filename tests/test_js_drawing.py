@@ -90,7 +90,7 @@ def sentence(sheets, truth=None, steps="2 inner steps", **settings):
         known += in_training("inner steps (in training up to 1)")
     return (
         f"After {steps} at α = {settings.get('alpha', 0.2):.2f} the network takes the drawing for "
-        f"character {best + 1}: {100 * after[best]:.0f} %, against {100 * before[best]:.0f} % "
+        f"character {best + 1}: {100 * after[best]:.0f}%, against {100 * before[best]:.0f}% "
         f"before. The nearest pixel by pixel is character {nearest(sheets) + 1}.{known}"
     )
 
@@ -201,7 +201,7 @@ def test_all_sheets_are_painted_and_judged():
         widths = [float(width.removesuffix("%")) for width in found[name]]
         assert np.allclose(widths, 100 * chances, rtol=1e-9)
     assert found["shares"] == [
-        f"{name} {100 * chances[k]:.0f} %"
+        f"{name} {100 * chances[k]:.0f}%"
         for k in range(5)
         for name, chances in (("before", before), ("after", after))
     ]

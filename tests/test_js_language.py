@@ -169,7 +169,7 @@ def test_rows_show_the_samples_and_how_likely_each_language_is():
         widths = [float(width.removesuffix("%")) for width in shown[f"bars {name}"]]
         assert np.allclose(widths, 100 * chances)
     assert shown["shares"] == [
-        f"{name} {100 * chances[way]:.0f} %"
+        f"{name} {100 * chances[way]:.0f}%"
         for way in range(5)
         for name, chances in (("before", before), ("after", after))
     ]
@@ -184,7 +184,7 @@ def sentence(asked, truth="", steps="3 inner steps", samples="2 samples", **sett
     beyond += [] if samples == "1 sample" else ["samples each (in training only 1)"]
     return (
         f"After {steps} on {samples} of each language the network says {titles[best]}: "
-        f"{100 * after[best]:.0f} %, against {100 * before[best]:.0f} % before. "
+        f"{100 * after[best]:.0f}%, against {100 * before[best]:.0f}% before. "
         f"The nearest mean of n-grams says {titles[centroid]}.{truth}"
         f"{in_training(', '.join(beyond)) if beyond else ''}"
     )

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from maml_teach.reporting import STUDENT, band, glue, markdown_table, over_seeds, with_intervals
+from maml_teach.reporting import (
+    STUDENT,
+    band,
+    glue,
+    markdown_table,
+    over_seeds,
+    signed,
+    with_intervals,
+)
 
 
 def test_two_to_ten_seeds_have_a_quantile():
@@ -73,3 +81,8 @@ def test_a_value_is_handed_to_the_page_and_nowhere_else(monkeypatch):
     monkeypatch.setitem(sys.modules, "myst_nb", None)  # as if it were not installed
     assert glue("loss", 0.5) is None
     assert len(given) == 1
+
+
+def test_a_negative_number_has_a_minus_sign():
+    assert signed(-0.25, 2) == "\N{MINUS SIGN}0.25" and signed(0.25, 1) == "0.2"
+    assert with_intervals(-VALUES)[0] == "\N{MINUS SIGN}"

@@ -28,7 +28,7 @@ It is 1.4 times as fast. See Algorithm 2 and section 5.1. Here {glue:text}`ratio
 1. Take 5 points.
 2. With $3$ steps, `K = 4` and Conv4 it takes 7 steps.
 
-The error is 0.3 {cite:p}`finn2017maml`. A 5-way task has a 95 % interval.
+The error is 0.3 {cite:p}`finn2017maml`. A 5-way task has a 95% interval.
 
 ```{exercise} Count
 Take 20 steps.

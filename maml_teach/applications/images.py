@@ -152,7 +152,7 @@ def distort(images: NDArray, rng: Generator, *, strength: float = 1.0) -> NDArra
     Args:
         images: Ink from 0 to 1, ``(n, 28, 28)``.
         rng: A ``numpy.random.Generator``.
-        strength: 1 for up to 15 degrees, shear 0.25, 20 % in size, 15 % of the half width in place.
+        strength: 1 for up to 15 degrees, shear 0.25, 20% in size, 15% of the half width in place.
 
     Returns:
         Pictures of the same shape, float32.

@@ -73,7 +73,7 @@ class OnTrial(Figure):
     sizes = traitlets.List(traitlets.Int(), list(WAVE_NETWORK.sizes)).tag(sync=True)
     inner_rate = traitlets.Float(0.01).tag(sync=True)
     measured_title = traitlets.Unicode().tag(sync=True)
-    measured_note = traitlets.Unicode("band: 95 % over seeds").tag(sync=True)
+    measured_note = traitlets.Unicode("band: 95% over seeds").tag(sync=True)
     series: traitlets.List[Any] = traitlets.List().tag(sync=True)
     places = traitlets.List(traitlets.Float()).tag(sync=True)
     curves = traitlets.Bytes(b"").tag(sync=True)  # float32 (series, mean and ends, places)

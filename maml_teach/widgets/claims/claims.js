@@ -154,7 +154,7 @@ const waveOptions = () => ({
 /** |1 - alpha lambda| over the curvature lambda, and where the tasks' curvatures lie. */
 class FactorPanel {
   constructor(parent, redraw) {
-    const heading = { title: "Factor of one step", note: "bars: 90 % of tasks; shaded: stretched" };
+    const heading = { title: "Factor of one step", note: "bars: 90% of tasks; shaded: stretched" };
     this.plot = panel(parent, heading, factorOptions(), redraw).plot;
     this.zone = svgElement(this.plot.area, "path", { class: "mf-harm" });
     this.level = svgElement(this.plot.area, "path", { class: "mf-level" });
@@ -185,7 +185,7 @@ class FactorPanel {
 
   words(state, { curvatures }) {
     const shares = curvatures.map((sorted) => shareAbove(Array.from(sorted), 2 / state.get("alpha")));
-    const [random, maml] = shares.map((share) => `${format(100 * share, 0)} %`);
+    const [random, maml] = shares.map((share) => `${format(100 * share, 0)}%`);
     return ` The steepest direction is stretched (α times curvature above 2) for ${random} of the tasks at the random start, for ${maml} at the MAML start.`;
   }
 }

@@ -252,7 +252,7 @@ class Chances {
   draw(values) {
     this.rows.forEach(({ bar, text }, k) => {
       bar.setAttribute("width", `${100 * (values?.[k] ?? 0)}%`);
-      text.textContent = values ? `${BARS[k].name} ${Math.round(100 * values[k])} %` : "";
+      text.textContent = values ? `${BARS[k].name} ${Math.round(100 * values[k])}%` : "";
     });
   }
 }
@@ -273,7 +273,7 @@ function verdict(nInnerSteps, { before, after, truth }) {
   if (nInnerSteps === 0) return " At 0 inner steps nothing is adapted, so that α changes nothing.";
   if (truth === null) return "";
   const [was, is] = [before, after].map((chances) => Math.round(100 * chances[truth]));
-  return harmed(-was, -is, 0, `: character ${truth + 1} had ${was} % before and has ${is} % now`);
+  return harmed(-was, -is, 0, `: character ${truth + 1} had ${was}% before and has ${is}% now`);
 }
 
 /** The read-out: what the network says. */
@@ -282,7 +282,7 @@ export function describe(state, { before, after, pixels, truth }) {
   const beyond = beyondTraining(state, RANGES);
   if (!after.every(Number.isFinite)) return `The inner loop diverged within ${loop}: α is too large.${beyond}`;
   const best = after.indexOf(Math.max(...after));
-  const share = (values) => `${Math.round(100 * values[best])} %`;
+  const share = (values) => `${Math.round(100 * values[best])}%`;
   const known = truth === null ? "" : ` It is character ${truth + 1}.`;
   return (
     `After ${loop} the network takes the drawing for character ${best + 1}: ${share(after)}, ` +

@@ -13,7 +13,7 @@ import { slider, svgElement, withTraining } from "../shared/ui.js";
 
 const ROAD_STEPS = 200; // ten seconds
 const MAX_DATA = 40; // two seconds
-const SHARPEST = 0.0056; // 1/m: at 17 m/s these bends take 55 % of a grip of 0.3
+const SHARPEST = 0.0056; // 1/m: at 17 m/s these bends take 55% of a grip of 0.3
 const RANGES = [
   { trait: "grip", label: "grip", min: 0.2, max: 1, step: 0.05, digits: 2 },
   { trait: "wind", label: "crosswind, N", min: -1200, max: 1200, step: 100, digits: 0 },

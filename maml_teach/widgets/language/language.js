@@ -91,7 +91,7 @@ export function innerLoop(net, theta, alpha, vectorOf) {
 }
 
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => `${Math.round(100 * share)}%`;
 
 /** The read-out: what the network says, and whether it is right. */
 export function describe(state, { before, after, centroid }) {
@@ -117,7 +117,7 @@ export function truthOf(state) {
 /** What adapting did to the chance of the right language, where that is harm. */
 function verdict(title, ...chances) {
   const [was, is] = chances.map((chance) => Math.round(100 * chance));
-  return harmed(-was, -is, 0, `: ${title} had ${was} % before and has ${is} % now`);
+  return harmed(-was, -is, 0, `: ${title} had ${was}% before and has ${is}% now`);
 }
 
 /** Two bars under their percentages: how likely a language is before and after adapting. */
