@@ -248,6 +248,11 @@ def _unnamed(here: Problem, answer: Answer, tolerance: float) -> tuple[str, str]
     mistake, sentence = _name_loss(here, answer.meta_loss, tolerance)
     if mistake:
         return mistake, sentence
+    if answer.meta_loss is None:
+        return "unknown", (
+            "no known mistake fits; return the meta-loss as well, and the check says whether the "
+            "inner loop is right"
+        )
     return "way back", (
         "no known mistake fits; the meta-loss is right, so the inner loop is, and the fault is in "
         "the way back: look at the second-order terms"
@@ -255,8 +260,10 @@ def _unnamed(here: Problem, answer: Answer, tolerance: float) -> tuple[str, str]
 
 
 def _name_loss(here: Problem, meta_loss: float | None, tolerance: float) -> tuple[str, str]:
+    if meta_loss is None:
+        return "", "the gradient is that of the objective; no meta-loss was returned"
     right = objective(here)
-    if meta_loss is None or abs(meta_loss - right) <= tolerance * max(abs(right), 1e-12):
+    if abs(meta_loss - right) <= tolerance * max(abs(right), 1e-12):
         return "", "gradient and meta-loss are those of the objective"
     unadapted = objective(replace(here, n_inner_steps=0))
     known = {

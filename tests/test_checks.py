@@ -256,3 +256,12 @@ def test_a_diverging_objective_is_reported():
     model, theta, tasks = MLP((2, 3)), np.ones(9), replace(TASKS, x_support=1e160 * TASKS.x_support)
     with pytest.raises(FloatingPointError, match="alpha"):
         check_meta_gradient(maml.joint_gradient, model, theta, tasks, alpha=10.0)
+
+
+def test_nothing_is_said_of_a_meta_loss_that_was_not_returned():
+    place = problem()
+    right = check_meta_gradient(lambda *a, **k: maml.maml_gradient(*a, **k)[1], *place)
+    assert right.passed and "no meta-loss was returned" in str(right)
+    wrong = check_meta_gradient(lambda *a, **k: np.sin(9 * a[1]), *place)
+    assert not wrong.passed and wrong.mistake == "unknown"
+    assert "return the meta-loss as well" in str(wrong) and "is right, so" not in str(wrong)
