@@ -252,7 +252,7 @@ def test_an_adaptation_that_changes_nothing_or_does_harm_is_named():
     after = [[0.1, 0.2, 0.3, 0.2, 0.2], [0.1, 0.304, 0.3, 0.2, 0.1], [0.1, 0.5, 0.2, 0.1, 0.1]]
     views = [{"before": before, "after": one, "pixels": 0, "truth": 1} for one in after]
     cases = [("describe", [traits, view]) for view in (*views, {**views[0], "truth": None})]
-    harm = " Adapting made it worse: character 2 had 30 % before and has 20 % now."
+    harm = " Adapting made it worse: character 2 had 30% before and has 20% now."
     assert [one.partition(" Adapting")[1:] for one in run_node("drawing", cases)] == [
         tuple(harm.partition(" Adapting")[1:]),
         *[("", "")] * 3,

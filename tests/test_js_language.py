@@ -248,7 +248,7 @@ def test_an_adaptation_that_does_harm_is_named():
     given = [[traits, views[0]], [traits, views[1]], [own, views[0]]]
     said = run_node("language", [("describe", one) for one in given])
     title = languages()[0]["title"]
-    harm = f" Adapting made it worse: {title} had 30 % before and has 10 % now."
+    harm = f" Adapting made it worse: {title} had 30% before and has 10% now."
     assert said[0].endswith(f" It is {title}.{harm}")
     assert not any("worse" in one for one in said[1:])
 

@@ -174,7 +174,7 @@ export function serve(scope) {
   const commands = {
     settings({ settings }) {
       trainer.settings = settings;
-      training.rest(REST); // the page draws first
+      if (training.isOn()) training.rest(REST); // the page draws first
     },
     begin: ({ seed }) => trainer.begin(seed),
     start: () => upTo(Infinity),
@@ -638,6 +638,13 @@ function controls(root, state) {
   choice(shared, state, TOGETHER);
 }
 
+/** The training hears of every setting that the reader changes. */
+function tied(training, state) {
+  state.on(["seed"], () => training.restart());
+  state.on(TRAITS, () => training.tellSettings());
+  state.on(["together"], () => training.follow());
+}
+
 function build({ root, state, redraw, reset, status }) {
   const turned = (going) => {
     showTurn(going);
@@ -651,9 +658,7 @@ function build({ root, state, redraw, reset, status }) {
   legend(root);
   const { curves, fits } = makePanels(root, state, redraw);
   const [say, tell] = toldSeldomAloud(status().room([longestWords()]));
-  state.on(["seed"], () => training.restart());
-  state.on(TRAITS, () => training.tellSettings());
-  state.on(["together"], () => training.follow());
+  tied(training, state);
   const draw = () => {
     heard.cancel(); // this picture has the news as well
     const [settings, task] = [training.settings(), heldOutTask(state.get("held_out"))];
