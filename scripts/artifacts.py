@@ -17,13 +17,26 @@ def options(description, name):
     ``quick`` asks for a tiny run, ``folder`` keeps unfinished and finished runs, ``target`` is the
     file that ships with the package.
     """
+    chosen = arguments(description, name)
+    return chosen.quick, chosen.folder, chosen.target
+
+
+def arguments(description, name, **flags):
+    """The same by name, with further flags: the name of each, and what it is for."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
     parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / name)
     parser.add_argument("--target", type=Path, default=ROOT / "maml_teach/data" / f"{name}.npz")
+    for flag, purpose in flags.items():
+        parser.add_argument(f"--{flag}", action="store_true", help=purpose)
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    return chosen.quick, chosen.folder, chosen.target
+    return chosen
+
+
+def add_to(target, arrays):
+    """Write a file of results again, with these arrays new or in the place of old ones."""
+    np.savez_compressed(target, **{**np.load(target), **arrays})
 
 
 def train_in_stages(model, theta, family, config, stages, *, rng, file, **how):

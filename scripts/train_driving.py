@@ -12,13 +12,15 @@ error of every car and seed, and the networks of the first seed, go to maml_teac
 import json
 
 import numpy as np
-from artifacts import options, train_in_stages
+from artifacts import add_to, arguments, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml
 from maml_teach.applications.driving import (
     MODEL,
     Drives,
+    believed,
+    fitted,
     learned,
     road,
     sample_cars,
@@ -136,31 +138,52 @@ def judge(thetas, seed, n_shots, config, **ranges):
     return errors, chosen
 
 
-def true_physics(config, **ranges):
-    """Lateral error of the controller that knows every car."""
-    cars, curvature, _ = circumstances(config["test"], ranges)
-    return lateral_error(steer_along(cars, step, curvature)[0])
+def who_knows_the_equations(n_shots, config, **ranges):
+    """Lateral errors ``(1, n_cars)`` where the equations are fitted, and where the car is known."""
+    cars, curvature, rng = circumstances(config["test"], ranges)
+    found = fitted(Drives().of(cars, rng, n_shots, 40))
+    plans = {"fitted": believed(found), "true physics": step}
+    return {
+        name: np.float32([lateral_error(steer_along(cars, plan, curvature)[0])])
+        for name, plan in plans.items()
+    }
+
+
+def contests(config):
+    """``(label, points in a support set, other ranges than those of the training)``."""
+    shots = config["test"]["n_shots"]
+    return [*((f"{n}", n, {}) for n in shots), ("ice", shots[-1], {"grip": config["ice"]})]
+
+
+def rivals(config):
+    """The rows without a network, by name and label."""
+    return {
+        f"{name}, {label}": error
+        for label, n_shots, ranges in contests(config)
+        for name, error in who_knows_the_equations(n_shots, config, **ranges).items()
+    }
 
 
 def main():
     """Train, judge and write."""
-    quick, folder, target = options(__doc__.splitlines()[0], "driving")
-    config = QUICK if quick else CONFIG
+    purpose = "only the rows without a network, into the file as it is"
+    chosen = arguments(__doc__.splitlines()[0], "driving", rivals=purpose)
+    config = QUICK if chosen.quick else CONFIG
+    if chosen.rivals:
+        return add_to(chosen.target, rivals(config))
     seeds, errors, inner = config["seeds"], {}, {}
-    thetas = [{n: train(n, seed, config, folder) for n in GRADIENTS} for seed in seeds]
-    contests = [(f"{n}", n, {}) for n in config["test"]["n_shots"]]
-    contests += [("ice", config["test"]["n_shots"][-1], {"grip": config["ice"]})]
-    for label, n_shots, ranges in contests:
+    thetas = [{n: train(n, seed, config, chosen.folder) for n in GRADIENTS} for seed in seeds]
+    for label, n_shots, ranges in contests(config):
         results = [
             judge(t, s, n_shots, config, **ranges) for t, s in zip(thetas, seeds, strict=True)
         ]
         for name in results[0][0]:
             errors[f"{name}, {label}"] = np.float32([found[name] for found, _ in results])
-        errors[f"true physics, {label}"] = np.float32([true_physics(config, **ranges)])
-        inner[label] = [chosen for _, chosen in results]
+        inner[label] = [which for _, which in results]
+    errors |= rivals(config)
     networks = {name: np.float32(thetas[0][name]) for name in ("maml", "joint")}
     settings = {"config": json.dumps(config), "inner": json.dumps(inner)}
-    np.savez_compressed(target, **settings, **networks, **errors)
+    np.savez_compressed(chosen.target, **settings, **networks, **errors)
     for name, error in errors.items():
         print(f"{name:22s}", error.mean(axis=1).round(4).tolist())
 

@@ -14,7 +14,7 @@ and seed, and the networks of the first seed, go to maml_teach/data/robot.npz.
 import json
 
 import numpy as np
-from artifacts import options, train_in_stages
+from artifacts import add_to, arguments, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import lean, maml
@@ -185,10 +185,31 @@ def judge_arms(thetas, seed, n_shots, settings):
 def without_networks(n_shots, settings, **ranges):
     """The same for no feed-forward, for the equations with fitted numbers, and for the truth."""
     arms, motion, tasks = circumstances(settings["test"], n_shots, ranges)
-    state = motion.at(arm.DT * np.arange(settings["n_steps"]))
-    fitted = np.einsum("anjk,ak->anj", arm.regressor(*state), arm.identified(tasks))
-    feeds = {"feedback": 0 * fitted, "fitted": fitted, "true": arm.torques(arms, *state)}
+    known = arm.regressor(*motion.at(arm.DT * np.arange(settings["n_steps"])))
+    prior = arm.prior(np.random.default_rng(0))
+    numbers = {
+        "feedback": np.zeros((len(arms), 7)),
+        "fitted": arm.identified(tasks),
+        "fitted with prior": arm.identified_with_prior(tasks, *prior),
+        "true": arm.constants(arms),
+    }
+    feeds = {name: np.einsum("anjk,ak->anj", known, own) for name, own in numbers.items()}
     return {name: [tracked(arms, motion, feed)] for name, feed in feeds.items()}
+
+
+def contests(settings):
+    """``(points in a support set, label, other ranges than those of the training)``."""
+    loads = (("", {}), ("heavy ", {"payload": settings["heavy"]}))
+    return [(n, label + str(n), load) for n in settings["test"]["n_shots"] for label, load in loads]
+
+
+def rivals(settings):
+    """The rows of the arm without a network."""
+    return {
+        f"arm {name}, {label}": np.float32(row)
+        for n_shots, label, ranges in contests(settings)
+        for name, row in without_networks(n_shots, settings, **ranges).items()
+    }
 
 
 def arm_results(settings, folder):
@@ -199,15 +220,13 @@ def arm_results(settings, folder):
         pairs = zip(thetas, seeds, strict=True)
         results = [judge_arms(t, s, n_shots, settings) for t, s in pairs]
         inner[n_shots] = [chosen for _, chosen in results]
-        for k, (label, ranges) in enumerate((("", {}), ("heavy ", {"payload": settings["heavy"]}))):
-            rows = {name: [errors[k][name] for errors, _ in results] for name in results[0][1]}
-            rows |= without_networks(n_shots, settings, **ranges)
-            found |= {
-                f"arm {name}, {label}{n_shots}": np.float32(row) for name, row in rows.items()
-            }
+        for k, label in enumerate(("", "heavy ")):
+            for name in results[0][1]:
+                rows = [errors[k][name] for errors, _ in results]
+                found[f"arm {name}, {label}{n_shots}"] = np.float32(rows)
     for name in ("maml", "joint"):
         found[f"arm {name}"] = np.float32(thetas[0][name])
-    return found, inner
+    return found | rivals(settings), inner
 
 
 def train_policy(name, seed, settings, folder):
@@ -257,13 +276,16 @@ def navigation_results(settings, folder):
 
 def main():
     """Train, judge and write."""
-    quick, folder, target = options(__doc__.splitlines()[0], "robot")
-    config = QUICK if quick else CONFIG
-    walks, rates = navigation_results(config["navigation"], folder)
-    arms, inner = arm_results(config["arm"], folder)
+    purpose = "only the arm's rows without a network, into the file as it is"
+    chosen = arguments(__doc__.splitlines()[0], "robot", rivals=purpose)
+    config = QUICK if chosen.quick else CONFIG
+    if chosen.rivals:
+        return add_to(chosen.target, rivals(config["arm"]))
+    walks, rates = navigation_results(config["navigation"], chosen.folder)
+    arms, inner = arm_results(config["arm"], chosen.folder)
     texts = {"config": config, "inner": inner, "rates": rates}
     texts = {name: json.dumps(text) for name, text in texts.items()}
-    np.savez_compressed(target, **texts, **arms, **walks)
+    np.savez_compressed(chosen.target, **texts, **arms, **walks)
     for name, result in {**arms, **walks}.items():
         print(f"{name:24s}", result.shape, result.mean().round(3))
 

@@ -219,6 +219,39 @@ def test_the_least_squares_arm_predicts_its_torques():
     assert np.std(again - tasks.y_query) < 3 * arm.NOISE
 
 
+def test_the_most_likely_arm_solves_the_equations_and_those_of_the_prior_together():
+    """Least squares on more rows: a normal prior is seven further measurements."""
+    tasks = Swings().of(some_arms(5), np.random.default_rng(0), 4, 1)
+    mean, covariance = arm.prior(np.random.default_rng(1), 500)
+    found = arm.identified_with_prior(tasks, mean, covariance)
+    root = np.linalg.cholesky(np.linalg.inv(covariance)).T
+    for t, numbers in enumerate(found):
+        rows = arm.regressor(*(part[t] for part in state_in(tasks.x_support)))
+        rows = (rows / np.array([25, 10])[:, None]).reshape(-1, 7) / 0.02
+        seen = tasks.y_support[t].ravel() / 0.02
+        both = np.concatenate([rows, root]), np.concatenate([seen, root @ mean])
+        assert np.allclose(numbers, np.linalg.lstsq(*both)[0], rtol=1e-6)
+
+
+def test_a_prior_that_knows_nothing_leaves_least_squares_and_one_that_knows_all_leaves_itself():
+    tasks = Swings().of(some_arms(5), np.random.default_rng(0), 60, 20)
+    mean, covariance = arm.prior(np.random.default_rng(1))
+    wide = arm.identified_with_prior(tasks, mean, 1e9 * covariance)
+    assert np.allclose(wide, arm.identified(tasks), rtol=1e-5)
+    narrow = arm.identified_with_prior(tasks, mean, 1e-12 * covariance)
+    assert np.allclose(narrow, mean, rtol=1e-3)
+
+
+def test_the_prior_is_of_the_arms_of_the_training():
+    mean, covariance = arm.prior(np.random.default_rng(0), 4000)
+    numbers = arm.constants(arm.sample_arms(np.random.default_rng(5), 4000))
+    assert np.allclose(mean, numbers.mean(axis=0), rtol=0.05)
+    spread = np.sqrt(np.diag(covariance))
+    assert np.allclose(spread, numbers.std(axis=0), rtol=0.1)
+    together = np.corrcoef(numbers.T) * np.outer(spread, spread)
+    assert np.allclose(covariance, together, atol=0.1 * np.outer(spread, spread))
+
+
 def test_expected_torques_are_the_answers_of_the_network_in_newton_metres():
     model, rng = MLP((9, 2)), np.random.default_rng(0)
     theta, motion = rng.normal(size=(2, 20)), arm.sample_motion(rng, 2)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from scipy.optimize import least_squares
 
 from maml_teach.applications import driving
 from maml_teach.applications.driving import Cars, Drives
@@ -329,3 +330,45 @@ def test_the_lateral_error_counts_what_comes_after_a_second_and_five_metres_as_l
     offsets[1, 20:] = np.tile([-3.0, 4.0], 10)
     assert lateral_error(offsets) == pytest.approx([3.0, 12.5**0.5, 5.0], rel=1e-12)
     assert lateral_error(offsets, settled=19)[0] == pytest.approx((205 / 21) ** 0.5, rel=1e-12)
+
+
+QUANTITIES = [name for name in driving.RANGES if name != "speed"]
+
+
+@pytest.mark.parametrize("n_shots", [5, 20])
+def test_the_fitted_car_is_the_most_likely_one(n_shots):
+    """Against a trust-region fit of scipy, of one car at a time, that starts at the true car."""
+    cars = some_cars(3, seed=4)
+    tasks = Drives().of(cars, np.random.default_rng(1), n_shots, 1)
+    found = driving.fitted(tasks)
+    ends = np.array([driving.RANGES[name] for name in QUANTITIES])
+    middle, spread = ends.mean(axis=1), np.ptp(ends, axis=1) / np.sqrt(12)
+    for t in range(3):
+        x = tasks.x_support[t] * driving.X_SCALE + driving.X_CENTRE
+
+        def misfit(values, x=x, t=t):
+            one = Cars(*np.repeat(values[:, None], n_shots, axis=1), x[:, 3])
+            change = (driving.step(one, x[:, :2], x[:, 2]) - x[:, :2]) / driving.Y_SCALE
+            off = (change - tasks.y_support[t]) / 0.02
+            return np.concatenate([off.ravel(), (values - middle) / spread])
+
+        true = np.array([getattr(cars, name)[t] for name in QUANTITIES])
+        best = least_squares(misfit, true, x_scale=spread, xtol=1e-12, ftol=1e-12, gtol=1e-12)
+        ours = np.array([getattr(found, name)[t] for name in QUANTITIES])
+        assert (misfit(ours) ** 2).sum() < 1.001 * 2 * best.cost
+        assert np.allclose((ours - best.x) / spread, 0, atol=0.02)
+
+
+def test_a_fitted_car_knows_the_speed_and_a_plan_of_it_ignores_the_car_it_is_asked_about():
+    cars = some_cars(2)
+    found = driving.fitted(Drives().of(cars, np.random.default_rng(1), 40, 1))
+    assert np.allclose(found.speed, cars.speed)
+    state, steer = np.zeros((2, 2)), np.array([0.02, -0.01])
+    plan = driving.believed(found)
+    assert np.array_equal(plan(cars, state, steer), driving.step(found, state, steer))
+
+
+def test_a_fit_needs_a_step():
+    tasks = Drives().of(some_cars(2), np.random.default_rng(1), 5, 1)
+    with pytest.raises(ValueError, match="n_iterations must be"):
+        driving.fitted(tasks, n_iterations=0)

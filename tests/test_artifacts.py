@@ -1,5 +1,6 @@
 """What the training scripts share: their options, and stages of falling outer rates."""
 
+import importlib
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -143,3 +144,21 @@ def test_how_to_train_is_handed_on_to_every_stage(tmp_path, monkeypatch):
     )
     train(tmp_path / "run.npz", every=2, checkpoint=tmp_path / "other.npz")
     assert saved == [(n, tmp_path / "other.npz") for n in (2, 4, 5, 6, 8, 8, 10, 10)]
+
+
+@pytest.mark.parametrize(("script", "lost"), [("driving", "fitted, 10"), ("robot", "arm true, 20")])
+def test_rivals_without_a_network_are_put_into_the_file_that_is_there(
+    script, lost, monkeypatch, tmp_path
+):
+    module, target = importlib.import_module(f"train_{script}"), tmp_path / "made.npz"
+    words = ["--quick", "--folder", tmp_path, "--target", target]
+    monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+    module.main()
+    whole = dict(np.load(target))
+    np.savez(target, **{name: array for name, array in whole.items() if name != lost})
+    monkeypatch.setattr(sys, "argv", [script, *map(str, words), "--rivals"])
+    monkeypatch.setattr(module, "train_in_stages", None)  # nothing is trained
+    module.main()
+    again = np.load(target)
+    assert set(again) == set(whole)
+    assert all(np.array_equal(again[name], array) for name, array in whole.items())

@@ -83,6 +83,17 @@ def best_of_table(start, optimizer, n_shots, config):
     return list(pairs[int(np.argmin(means))])
 
 
+ALONE = ["fitted", "true physics"]
+
+
+def plan_of(name, tasks):
+    """What the controller takes the car for: the car itself, or a fit of its equations."""
+    if name == "true physics":
+        return driving.step
+    found = driving.fitted(tasks)
+    return lambda _, state, steer: driving.step(found, state, steer)
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """What the script makes with small settings, its runs, and the cars of every step of it."""
@@ -117,7 +128,7 @@ def small(tmp_path_factory):
 def test_the_shipped_file_is_of_these_settings():
     assert json.loads(str(SHIPPED["config"])) == script.CONFIG
     assert list(INNER) == list(CONTESTS)
-    names = [f"{name}, {label}" for label in CONTESTS for name in [*LOOPS, "true physics"]]
+    names = [f"{name}, {label}" for label in CONTESTS for name in [*LOOPS, *ALONE]]
     assert set(SHIPPED) == {"config", "inner", "maml", "joint", *names}
     assert {SHIPPED[f"{name}, {label}"].shape for name in LOOPS for label in CONTESTS} == {(3, 100)}
     assert (Path(data.__file__).parent / "driving.npz").stat().st_size < 100_000
@@ -172,10 +183,10 @@ def test_every_error_of_a_small_run(small):
             ]
             found = [made[f"{name}, {label}"][seed] for name in LOOPS]
             assert np.allclose(found, errors(drivers), rtol=1e-6, atol=0)
-        offsets, _ = steer_along(field[0], driving.step, field[2])
-        assert np.allclose(
-            made[f"true physics, {label}"], [root_mean_square(offsets)], rtol=1e-6, atol=0
-        )
+        for name in ALONE:
+            offsets, _ = steer_along(field[0], plan_of(name, field[1]), field[2])
+            wanted = [root_mean_square(offsets)]
+            assert np.allclose(made[f"{name}, {label}"], wanted, rtol=1e-6, atol=0)
 
 
 def test_the_inner_loops_of_a_small_run_are_the_best_of_their_tables(small):
@@ -233,12 +244,16 @@ def test_a_shipped_row_on_the_first_cars(driven_again, row, label):
     assert np.allclose(found[steady], again[steady], rtol=rtol, atol=0)
 
 
+@pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize("label", ["10", "ice"])
-def test_who_knows_the_car_drives_it_as_shipped(label):
-    cars, _, curvature = circumstances(script.CONFIG["test"], *CONTESTS[label])
-    offsets, _ = steer_along(cars, driving.step, curvature)
-    found = SHIPPED[f"true physics, {label}"]
-    assert np.allclose(found, [root_mean_square(offsets)], rtol=1e-6, atol=0)
+def test_who_knows_the_equations_drives_as_shipped(name, label):
+    """A car that is lost enlarges any rounding."""
+    cars, tasks, curvature = circumstances(script.CONFIG["test"], *CONTESTS[label])
+    offsets, _ = steer_along(cars, plan_of(name, tasks), curvature)
+    found, again = SHIPPED[f"{name}, {label}"][0], root_mean_square(offsets)
+    steady = again < 0.5
+    assert steady.mean() > 0.9 and np.array_equal(found < 0.5, steady)
+    assert np.allclose(found[steady], again[steady], rtol=1e-5, atol=0)
 
 
 def test_knowing_the_car_asks_for_no_data():

@@ -109,12 +109,21 @@ def best_of_table(start, optimizer, n_shots, settings):
     return list(pairs[int(np.argmin(means))])
 
 
+ALONE = ["feedback", "fitted", "fitted with prior", "true"]
+
+
 def without_network(name, arms, tasks, motion, n_steps):
     """Torques of who has none, of who fits the seven numbers, and of who knows them."""
     state = motion.at(arm.DT * np.arange(n_steps))
     if name == "true":
         return arm.torques(arms, *state)
-    numbers = {"feedback": np.zeros((len(arms), 7)), "fitted": arm.identified(tasks)}[name]
+    numbers = {
+        "feedback": lambda: np.zeros((len(arms), 7)),
+        "fitted": lambda: arm.identified(tasks),
+        "fitted with prior": lambda: arm.identified_with_prior(
+            tasks, *arm.prior(np.random.default_rng(0))
+        ),
+    }[name]()
     return (arm.regressor(*state) * numbers[:, None, None]).sum(axis=-1)
 
 
@@ -166,7 +175,7 @@ def test_the_shipped_file_is_of_these_settings():
     assert json.loads(str(SHIPPED["config"])) == script.CONFIG
     labels = [f"{load}{n}" for n in (10, 20, 40) for load in LOADS]
     rows = [f"arm {name}, {label}" for label in labels for name in LOOPS]
-    alone = [f"arm {n}, {label}" for label in labels for n in ("feedback", "fitted", "true")]
+    alone = [f"arm {name}, {label}" for label in labels for name in ALONE]
     walks = [f"navigation {name}" for name in ("maml", "joint", "random", "maml steady")]
     nets = ["arm maml", "arm joint", "policy maml", "policy joint"]
     rest = ["config", "inner", "rates", "navigation straight"]
@@ -236,7 +245,7 @@ def test_every_tracking_error_of_a_small_run(small, n_shots, load):
         trackers = [tracker(starts[s], o, own[name], *field) for name, (s, o) in LOOPS.items()]
         found = [made[f"arm {name}, {label}"][seed] for name in LOOPS]
         assert np.allclose(found, errors(trackers, 36), rtol=1e-6, atol=0)
-    for name in ("feedback", "fitted", "true"):
+    for name in ALONE:
         off = off_in_degrees(field[0], field[2], without_network(name, *field, 36))
         assert np.allclose(made[f"arm {name}, {label}"], [off], rtol=1e-6, atol=0)
 
@@ -327,7 +336,7 @@ def test_a_shipped_row_on_the_first_arms(tracked_again, row, label):
     assert np.allclose(found[steady], again[steady], rtol=2e-6, atol=0)
 
 
-@pytest.mark.parametrize("name", ["feedback", "fitted", "true"])
+@pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize("label", ["20", "heavy 40"])
 def test_who_needs_no_network_tracks_as_shipped(name, label):
     """Some arms enlarge any rounding; those that a billionth more torque moves do not count."""

@@ -218,11 +218,40 @@ def identified(tasks: Task) -> NDArray:
 
     This is for who knows the equations of motion and lacks only the numbers in them.
     """
+    pairs = zip(*_equations(tasks), strict=True)
+    return np.stack([np.linalg.lstsq(factors, seen, rcond=1e-6)[0] for factors, seen in pairs])
+
+
+def identified_with_prior(tasks: Task, mean: NDArray, covariance: NDArray) -> NDArray:
+    """The same for who also knows what arms are like: the most likely numbers, ``(n_tasks, 7)``.
+
+    Args:
+        tasks: Support sets of arms, as :class:`Swings` makes them.
+        mean: What the numbers are on average, ``(7,)``; see :func:`prior`.
+        covariance: How they vary from arm to arm, ``(7, 7)``.
+
+    Returns:
+        The mean of the posterior: the prior is taken for a normal distribution, and the noise of
+        the torques has the standard deviation ``NOISE``.
+    """
+    factors, seen = _equations(tasks)
+    precision = np.linalg.inv(covariance) + factors.mT @ factors / NOISE**2
+    pull = factors.mT @ (seen - factors @ mean)[..., None] / NOISE**2
+    return mean + np.linalg.solve(precision, pull)[..., 0]
+
+
+def prior(rng: Generator, n_arms: int = 10_000) -> tuple[NDArray, NDArray]:
+    """Mean ``(7,)`` and covariance ``(7, 7)`` of the numbers of arms drawn as for training."""
+    numbers = constants(sample_arms(rng, n_arms))
+    return numbers.mean(axis=0), np.cov(numbers.T)
+
+
+def _equations(tasks: Task) -> tuple[NDArray, NDArray]:
+    """``factors @ numbers = seen`` for each arm: ``(n_tasks, 2 n, 7)`` and ``(n_tasks, 2 n)``."""
     x = tasks.x_support
     q, speed = np.arctan2(x[..., :2], x[..., 2:4]), SPEED_SCALE * x[..., 5:7]
     known = regressor(q, speed, ACCELERATION_SCALE * x[..., 7:]) / TORQUE_SCALE[:, None]
-    pairs = zip(known.reshape(len(x), -1, 7), tasks.y_support.reshape(len(x), -1), strict=True)
-    return np.stack([np.linalg.lstsq(factors, seen, rcond=1e-6)[0] for factors, seen in pairs])
+    return known.reshape(len(x), -1, 7), tasks.y_support.reshape(len(x), -1)
 
 
 def track(arms: Arms, motion: Motion, feedforward: NDArray) -> NDArray:

@@ -185,6 +185,76 @@ def learned(model: Model, theta: NDArray) -> Plan:
     return predict
 
 
+def fitted(tasks: Task, *, n_iterations: int = 30) -> Cars:
+    """For who knows the equations: the cars that support sets and training ranges make most likely.
+
+    Speeds are known, as they are measured. Every other quantity has the mean and the variance of
+    its range as a normal prior, and may leave the range. The fit is that of Levenberg and
+    Marquardt, for each car by itself and from four grips; the best of the four counts.
+
+    Args:
+        tasks: Support sets of cars, as :class:`Drives` makes them.
+        n_iterations: Steps of the fit, at least 1.
+
+    Returns:
+        One car for each task.
+
+    Raises:
+        ValueError: If ``n_iterations`` is not a positive integer.
+
+    Source:
+        Nocedal and Wright (2006), Numerical Optimization, section 10.3.
+    """
+    check_counts(n_iterations=n_iterations)
+    fits = []
+    for grip in (-3.0, -1.5, 0.0, 1.5):  # from slippery to dry: a fit may end in a wrong valley
+        start = np.zeros((tasks.n_tasks, len(RANGES) - 1))
+        start[:, list(RANGES).index("grip")] = grip
+        fits.append(_descended(start, tasks, n_iterations))
+    costs = [(_misfit(z, tasks) ** 2).sum(axis=1) for z in fits]
+    best = np.argmin(costs, axis=0)
+    return _cars_at(np.array(fits)[best, np.arange(len(best))], tasks)
+
+
+def _descended(z: NDArray, tasks: Task, n_iterations: int) -> NDArray:
+    """Where the fit of each car arrives from ``z``, ``(n_cars, n_quantities)``."""
+    damping, off = np.ones(len(z)), _misfit(z, tasks)
+    for _ in range(n_iterations):
+        slopes = [_misfit(z + h, tasks) - _misfit(z - h, tasks) for h in 1e-4 * np.eye(z.shape[1])]
+        jacobian = np.stack(slopes, axis=2) / 2e-4
+        normal = jacobian.mT @ jacobian + damping[:, None, None] * np.eye(z.shape[1])
+        trial = z - np.linalg.solve(normal, jacobian.mT @ off[..., None])[..., 0]
+        new = _misfit(trial, tasks)
+        better = (new**2).sum(axis=1) < (off**2).sum(axis=1)
+        z, off = np.where(better[:, None], trial, z), np.where(better[:, None], new, off)
+        damping = np.where(better, damping / 5, damping * 5)
+    return z
+
+
+def _cars_at(z: NDArray, tasks: Task) -> Cars:
+    """Cars ``z`` standard deviations from the middle of each range, with their measured speed."""
+    ranges = np.array([bounds for name, bounds in RANGES.items() if name != "speed"])
+    values = ranges.mean(axis=1) + z * np.ptp(ranges, axis=1) / np.sqrt(12)
+    least = np.where(ranges[:, 0] > 0, ranges[:, 0] / 5, -np.inf)  # no car weighs less than nothing
+    speed = tasks.x_support[:, 0, 3] * X_SCALE[3] + X_CENTRE[3]
+    return Cars(*np.maximum(values, least).T, speed)
+
+
+def _misfit(z: NDArray, tasks: Task) -> NDArray:
+    """Measured changes and prior, in standard deviations off: ``(n_cars, 2 n_shots + 8)``."""
+    x = tasks.x_support * X_SCALE + X_CENTRE
+    n_cars, n_shots = x.shape[:2]
+    cars = _cars_at(z, tasks).select(np.repeat(np.arange(n_cars), n_shots))
+    state, steer = x[..., :2].reshape(-1, 2), x[..., 2].reshape(-1)
+    change = (step(cars, state, steer) - state).reshape(n_cars, n_shots, 2) / Y_SCALE
+    return np.concatenate([(change - tasks.y_support).reshape(n_cars, -1) / NOISE, z], axis=1)
+
+
+def believed(cars: Cars) -> Plan:
+    """A plan that takes every car for these: a function like :func:`step`."""
+    return lambda _, state, steer: step(cars, state, steer)
+
+
 def road(rng: Generator, cars: Cars, n_steps: int, *, share: float = 0.55) -> NDArray:
     """Curvature ``(n_cars, n_steps)`` in 1/m of winding roads that the grip allows.
 
