@@ -203,6 +203,13 @@ def contests(settings):
     return [(n, label + str(n), load) for n in settings["test"]["n_shots"] for label, load in loads]
 
 
+def look(settings):
+    """Returns ``(1, n_goals, 2)`` of who takes rewards for distances."""
+    rng = np.random.default_rng(settings["test"]["seed"])
+    goals = rng.uniform(-0.5, 0.5, (settings["test"]["n_goals"], 2))
+    return np.float32([navigation.look_and_walk(rng, goals, settings["n_shots"])])
+
+
 def rivals(settings):
     """The rows of the arm without a network."""
     return {
@@ -271,16 +278,18 @@ def navigation_results(settings, folder):
         -0.5, 0.5, (settings["test"]["n_goals"], 2)
     )
     found["navigation straight"] = np.float32(navigation.straight(goals))
+    found["navigation located"] = look(settings)
     return {name: np.array(result) for name, result in found.items()}, chosen
 
 
 def main():
     """Train, judge and write."""
-    purpose = "only the arm's rows without a network, into the file as it is"
+    purpose = "only the rows without a network, into the file as it is"
     chosen = arguments(__doc__.splitlines()[0], "robot", rivals=purpose)
     config = QUICK if chosen.quick else CONFIG
     if chosen.rivals:
-        return add_to(chosen.target, rivals(config["arm"]))
+        rows = rivals(config["arm"]) | {"navigation located": look(config["navigation"])}
+        return add_to(chosen.target, rows)
     walks, rates = navigation_results(config["navigation"], chosen.folder)
     arms, inner = arm_results(config["arm"], chosen.folder)
     texts = {"config": config, "inner": inner, "rates": rates}

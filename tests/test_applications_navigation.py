@@ -156,3 +156,34 @@ def test_the_straight_walk_is_the_best_of_walks():
         eager = np.array([-10.0, 0, 0, -10.0, *(10 * goal)])  # ten times the way that is left
         rewards = navigation.walk(LINEAR, eager, np.zeros((1, 1, 100)), goal[None, None])[2]
         assert rewards.sum() == pytest.approx(best, rel=1e-9)
+
+
+def test_one_walk_tells_where_the_goal_is():
+    rng = np.random.default_rng(3)
+    goals = rng.uniform(-0.5, 0.5, (7, 1, 2))
+    model, noise = navigation.MODEL, rng.standard_normal((7, 1, 2 * navigation.HORIZON))
+    states, _, rewards = navigation.walk(model, model.init(rng), noise, goals)
+    assert np.allclose(navigation.located(states, rewards), goals[:, 0], atol=1e-9)
+
+
+def test_three_places_off_a_line_suffice():
+    places = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    goal = np.array([0.3, -0.2])
+    distances = np.linalg.norm(np.roll(places, -1, axis=0) - goal, axis=1)
+    found = navigation.located(places[None, None], -distances[None, None])
+    assert np.allclose(found, goal)
+
+
+def test_after_the_look_the_walk_is_straight_but_for_the_noise():
+    goals = np.random.default_rng(1).uniform(-0.5, 0.5, (200, 2))
+    before, after = navigation.look_and_walk(np.random.default_rng(2), goals, 20).T
+    assert (after > before).mean() > 0.95 and (after < navigation.straight(goals)).all()
+
+    class Known:
+        def predict(self, theta, state):
+            return np.clip((goals[:, None] - state) / navigation.REACH, -1, 1)
+
+    noise = np.random.default_rng(3).standard_normal((200, 20, 2 * navigation.HORIZON))
+    places = np.broadcast_to(goals[:, None], (200, 20, 2))
+    known = navigation.walk(Known(), 0 * goals, noise, places)[2].sum(axis=2).mean(axis=1)
+    assert np.isclose(after.mean(), known.mean(), atol=0.05)

@@ -178,7 +178,7 @@ def test_the_shipped_file_is_of_these_settings():
     alone = [f"arm {name}, {label}" for label in labels for name in ALONE]
     walks = [f"navigation {name}" for name in ("maml", "joint", "random", "maml steady")]
     nets = ["arm maml", "arm joint", "policy maml", "policy joint"]
-    rest = ["config", "inner", "rates", "navigation straight"]
+    rest = ["config", "inner", "rates", "navigation straight", "navigation located"]
     assert set(SHIPPED) == {*rows, *alone, *walks, *nets, *rest}
     assert {SHIPPED[row].shape for row in rows} == {(3, 100)}
     assert {SHIPPED[row].shape for row in walks} == {(3, 100, 6)}
@@ -394,3 +394,11 @@ def test_straight_walks_go_to_the_goals_of_the_others():
     ways = [np.maximum(np.abs(goals) - 0.1 * t, 0) for t in range(1, 51)]
     wanted = -sum(np.hypot(*way.T) for way in ways)
     assert np.allclose(SHIPPED["navigation straight"], wanted, rtol=1e-6, atol=1e-7)
+
+
+def test_who_takes_rewards_for_distances_walks_as_shipped():
+    what = script.NAVIGATION["test"]
+    rng = np.random.default_rng(what["seed"])
+    goals = rng.uniform(-0.5, 0.5, (what["n_goals"], 2))
+    again = navigation.look_and_walk(rng, goals, 20)
+    assert np.allclose(SHIPPED["navigation located"], [again], rtol=1e-5)

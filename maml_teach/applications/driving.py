@@ -237,7 +237,7 @@ def _cars_at(z: NDArray, tasks: Task) -> Cars:
     values = ranges.mean(axis=1) + z * np.ptp(ranges, axis=1) / np.sqrt(12)
     least = np.where(ranges[:, 0] > 0, ranges[:, 0] / 5, -np.inf)  # no car weighs less than nothing
     speed = tasks.x_support[:, 0, 3] * X_SCALE[3] + X_CENTRE[3]
-    return Cars(*np.maximum(values, least).T, speed)
+    return Cars(*[*np.maximum(values, least).T, speed])
 
 
 def _misfit(z: NDArray, tasks: Task) -> NDArray:

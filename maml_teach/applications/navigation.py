@@ -7,6 +7,8 @@ first walks are the support set, those after the update the query set.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -216,3 +218,43 @@ def straight(goals: NDArray) -> NDArray:
     steps = REACH * np.arange(1, HORIZON + 1)[:, None, None]
     left = np.sign(goals) * np.maximum(np.abs(goals) - steps, 0)
     return -np.linalg.norm(left, axis=-1).sum(axis=0)
+
+
+def located(states: NDArray, rewards: NDArray) -> NDArray:
+    """Where the goals are, ``(n_tasks, 2)``, from walks alone: a reward is minus a distance.
+
+    Three steps that do not lie on one line suffice. With the squared distances the unknown goal
+    and its squared length enter linearly, and least squares gives them.
+
+    Args:
+        states: Where each step began, ``(n_tasks, n_walks, n_steps, 2)``, as :func:`walk` says.
+        rewards: ``(n_tasks, n_walks, n_steps)``.
+    """
+    places = states[:, :, 1:].reshape(len(states), -1, 2)  # where the step before has ended
+    squares = rewards[:, :, :-1].reshape(len(states), -1) ** 2
+    known = np.concatenate([2 * places, -np.ones((*places.shape[:2], 1))], axis=2)
+    seen = (places**2).sum(axis=2) - squares
+    return (np.linalg.pinv(known) @ seen[..., None])[:, :2, 0]
+
+
+def look_and_walk(rng: Generator, goals: NDArray, n_walks: int) -> NDArray:
+    """Returns of one walk at random, and of ``n_walks`` to where its rewards say the goal is.
+
+    No policy is trained. The noise of the actions is that of every policy.
+
+    Args:
+        rng: Draws the noise.
+        goals: ``(n_tasks, 2)``.
+        n_walks: Walks after the look.
+
+    Returns:
+        ``(n_tasks, 2)``, the second column a mean over walks.
+    """
+    aimless: Any = SimpleNamespace(predict=lambda _, state: 0 * state)
+    noise = rng.standard_normal((len(goals), 1 + n_walks, 2 * HORIZON))
+    places = np.broadcast_to(goals[:, None], (len(goals), 1 + n_walks, 2))
+    states, _, first = walk(aimless, 0 * goals, noise[:, :1], places[:, :1])
+    found = located(states, first)[:, None]
+    towards: Any = SimpleNamespace(predict=lambda _, state: np.clip((found - state) / REACH, -1, 1))
+    _, _, then = walk(towards, 0 * goals, noise[:, 1:], places[:, 1:])
+    return np.stack([each.sum(axis=2).mean(axis=1) for each in (first, then)], axis=1)
