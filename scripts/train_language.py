@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from artifacts import options, train_in_stages
+from artifacts import add_to, arguments, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import lean, maml, maml_torch
@@ -32,6 +32,8 @@ from maml_teach.applications.language import (
     distinct_languages,
     language_name,
     nearest_centroid,
+    nearest_whitened,
+    whitening,
 )
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Task
@@ -63,6 +65,8 @@ CONFIG = {
     "choice": {"n_tasks": 40, "seed": 54321, "n_queries": 10},
     "rates": [0.1, 0.3, 1.0, 3.0],
     "steps": [1, 2, 5, 10, 20, 50],
+    "n_whitening": 40,  # samples of each training language
+    "shares": [0.3, 1.0, 3.0, 10.0, 30.0],
 }
 # Settings small enough for a test of the script itself.
 QUICK = {
@@ -77,6 +81,8 @@ QUICK = {
     "choice": {"n_tasks": 2, "seed": 54321, "n_queries": 2},
     "rates": [0.3],
     "steps": [1, 2],
+    "n_whitening": 6,
+    "shares": [1.0, 3.0],
 }
 GRADIENTS = {
     "maml": lean.maml_gradient,
@@ -258,6 +264,32 @@ def judge(thetas, seed, families, n_shots, config):
     return counts, inner
 
 
+def whitened(families, config):
+    """Right answers ``(1, n_tasks)`` of the nearest mean of whitened n-grams, and the shares.
+
+    By number of samples of each language; the share is the best on the choice languages.
+    """
+    n_languages, rng = len(families["train"].names), np.random.default_rng(0)
+    samples = families["train"].samples_of(rng, range(n_languages), config["n_whitening"])
+    samples = samples.reshape(n_languages, -1, N_BUCKETS).astype(float)
+    centre, found, chosen = samples.mean(axis=(0, 1)), {}, {}
+    matrices = {share: whitening(samples, share) for share in config["shares"]}
+    for n_shots in (1, 5):
+        tests, choice = (
+            tasks_of(families[part], n_shots, config[part]) for part in ("test", "choice")
+        )
+        right = {s: right_of(choice, centre, matrix).mean() for s, matrix in matrices.items()}
+        share = chosen[f"{n_shots}"] = max(right, key=right.get)
+        found[f"centroid whitened, {n_shots}"] = right_of(tests, centre, matrices[share])[None]
+    return found, chosen
+
+
+def right_of(tasks, centre, matrix):
+    """How many answers are right in each task."""
+    right = nearest_whitened(tasks, centre, matrix) == tasks.y_query
+    return right.sum(axis=1).astype(np.uint8)
+
+
 def judge_fewer(seed, families, config, folder):
     """Right answers of MAML by number of training languages: on those languages, and on new ones.
 
@@ -279,10 +311,15 @@ def judge_fewer(seed, families, config, folder):
 
 def main():
     """Train, judge and write."""
-    quick, folder, target = options(__doc__.splitlines()[0], "language")
-    config = QUICK if quick else CONFIG
+    purpose = "only the row without a network that is trained on, into the file as it is"
+    asked = arguments(__doc__.splitlines()[0], "language", rivals=purpose)
+    folder, config = asked.folder, QUICK if asked.quick else CONFIG
     names = split_languages(distinct_languages(), config)
     families = {part: WhichLanguage(some) for part, some in names.items()}
+    rows, shares = whitened(families, config)
+    if asked.rivals:
+        texts = {"config": json.dumps(config), "shares": json.dumps(shares)}
+        return add_to(asked.target, rows | texts)
     counts, inner, fewer, first = {}, {}, [], None
     for seed in config["seeds"]:
         files = {name: folder / f"{name}_{seed}.npz" for name in GRADIENTS}
@@ -294,7 +331,8 @@ def main():
                 counts.setdefault(f"{name}, {n_shots}", []).append(np.uint8(right))
             inner.setdefault(str(n_shots), []).append(chosen)
         fewer.append(judge_fewer(seed, families, config, folder))
-    write(target, config, names, first, {"inner": inner, "fewer": fewer}, counts)
+    extra = {"inner": inner, "fewer": fewer, "shares": shares}
+    write(asked.target, config, names, first, extra, counts | rows)
 
 
 def write(target, config, names, theta, extra, counts):
@@ -308,6 +346,7 @@ def write(target, config, names, theta, extra, counts):
         target,
         config=json.dumps(config),
         inner=json.dumps(extra["inner"]),
+        shares=json.dumps(extra["shares"]),
         names=np.frombuffer(json.dumps([shown, titles]).encode(), np.uint8),
         maml=np.float16(theta),
         fewer=np.uint8(extra["fewer"]),

@@ -256,3 +256,34 @@ def test_shipped_names_are_those_of_the_locales_and_their_titles_english():
         assert len(names) == 60 and set(names) <= set(own)
         places = [own.index(name) for name in names]
         assert places == sorted(places) and len(set(places)) == 60
+
+
+def test_whitened_samples_vary_alike_within_a_language():
+    mix = np.random.default_rng(0).normal(size=(6, 6))
+    x = np.random.default_rng(1).normal(size=(9, 400, 6)) @ mix
+    x += 5 * np.random.default_rng(2).normal(size=(9, 1, 6))  # the languages themselves differ
+    white = x @ language.whitening(x, 1e-9)
+    off = (white - white.mean(axis=1, keepdims=True)).reshape(-1, 6)
+    assert np.allclose(off.T @ off / (len(off) - 9), np.eye(6), atol=1e-6)
+    matrix = language.whitening(x, 0.5)
+    assert np.allclose(matrix, matrix.T)
+
+
+def test_much_added_variance_leaves_the_directions_as_they_are():
+    x = np.random.default_rng(1).normal(size=(4, 20, 6))
+    matrix = language.whitening(x, 1e9)
+    assert np.allclose(matrix / matrix[0, 0], np.eye(6), atol=1e-6)
+    with pytest.raises(ValueError, match="share"):
+        language.whitening(x, 0.0)
+
+
+def test_the_nearest_whitened_mean_is_the_nearest_mean_of_whitened_samples():
+    rng = np.random.default_rng(0)
+    names = shipped_names("test")
+    tasks = WhichLanguage(names).sample(rng, 4, 3, 5)
+    centre, matrix = rng.normal(size=N_BUCKETS), np.diag(rng.uniform(0.5, 2, N_BUCKETS))
+    found = language.nearest_whitened(tasks, centre, matrix)
+    for t in range(4):
+        support, query = ((x[t] - centre) @ matrix for x in (tasks.x_support, tasks.x_query))
+        means = [support[tasks.y_support[t] == way].mean(axis=0) for way in range(5)]
+        assert np.array_equal(found[t], cosine_similarity(query, means).argmax(axis=1))

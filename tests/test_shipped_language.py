@@ -40,6 +40,8 @@ SMALL = {
     "choice": {"n_tasks": 5, "seed": 54321, "n_queries": 2},
     "rates": [0.3, 1.0],
     "steps": [1, 4],
+    "n_whitening": 8,
+    "shares": [0.5, 2.0],
 }
 BETAS = 7 * [1e-3] + 3 * [3e-4]
 NET = maml_torch.MLP((1024, 64, 5), "tanh", "cross_entropy")
@@ -166,7 +168,10 @@ def test_the_shipped_file_is_of_these_settings(small):
     assert set(SHIPPED) == set(small[0])
     methods = [*STARTS, "protonet", "joint centroid", "centroid", "maml before"]
     rows = [f"{name}, {n_shots}" for name in methods for n_shots in (1, 5)]
-    assert set(SHIPPED) == {"config", "inner", "names", "maml", "fewer", *rows}
+    whitened = [f"centroid whitened, {n_shots}" for n_shots in (1, 5)]
+    rest = ["config", "inner", "shares", "names", "maml", "fewer"]
+    assert set(SHIPPED) == {*rest, *rows, *whitened}
+    assert all(SHIPPED[row].shape == (1, 200) for row in whitened)
     assert all(SHIPPED[row].shape == (3, 200) and SHIPPED[row].max() <= 50 for row in rows)
     assert SHIPPED["fewer"].shape == (3, 4, 2, 200)
     assert (Path(data.__file__).parent / "language.npz").stat().st_size < 300_000
@@ -335,3 +340,39 @@ def test_shipped_counts_on_the_training_languages(languages):
     own = some_of(names["train"], len(names["train"]), 0)
     few = script.in_single_precision(tasks_of(own, 1, CONFIG["test"])).select(slice(12))
     assert few_differ(SHIPPED["fewer"][0, 3, 0, :12], right_after(theta, few, 1.0, 5))
+
+
+def right_when_whitened(names, config, n_shots, part):
+    """Right answers of the nearest mean, by share: a singular value decomposition, task by task."""
+    family = WhichLanguage(names["train"])
+    n, rng = len(names["train"]), np.random.default_rng(0)
+    x = family.samples_of(rng, range(n), config["n_whitening"]).reshape(n, -1, 1024).astype(float)
+    off = (x - x.mean(axis=1, keepdims=True)).reshape(-1, 1024)
+    _, sizes, directions = np.linalg.svd(off, full_matrices=True)
+    variances = np.zeros(1024)
+    variances[: len(sizes)] = sizes**2 / (len(off) - n)
+    tasks, found = tasks_of(names[part], n_shots, config[part]), {}
+    for share in config["shares"]:
+        scale = (variances + share * variances.mean()) ** -0.5
+        features = lambda z, s=scale: ((z - x.mean(axis=(0, 1))) @ directions.T) * s  # noqa: E731
+        found[share] = right_by_means(tasks, features, cosine=True)
+    return found
+
+
+def test_the_whitened_row_is_of_the_share_that_is_best_on_the_choice_languages(small, parts):
+    made, _ = small
+    for n_shots in (1, 5):
+        choice, test = (
+            right_when_whitened(parts, SMALL, n_shots, part) for part in ("choice", "test")
+        )
+        share = json.loads(str(made["shares"]))[str(n_shots)]
+        assert sum(choice[share]) == max(map(sum, choice.values()))
+        assert made[f"centroid whitened, {n_shots}"].tolist() == [list(map(int, test[share]))]
+
+
+def test_the_shipped_whitened_row(shipped_tasks):
+    n_shots, _, names = shipped_tasks
+    share = json.loads(str(SHIPPED["shares"]))[str(n_shots)]
+    assert share not in (CONFIG["shares"][0], CONFIG["shares"][-1])  # no edge of the table
+    found = right_when_whitened(names, {**CONFIG, "shares": [share]}, n_shots, "test")[share]
+    assert few_differ(SHIPPED[f"centroid whitened, {n_shots}"][0], found)

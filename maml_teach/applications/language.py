@@ -18,7 +18,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from ..data import load
-from ..inputs import check_counts
+from ..inputs import check_counts, check_rate
 from ..mlp import MLP
 from ..tasks import Task
 
@@ -224,6 +224,40 @@ def nearest_centroid(tasks: Task) -> NDArray:
     means = member @ tasks.x_support
     means = means / np.linalg.norm(means, axis=-1, keepdims=True)
     return (tasks.x_query @ means.mT).argmax(axis=-1)
+
+
+def whitening(samples: NDArray, share: float) -> NDArray:
+    """The matrix that makes samples vary alike in every direction *within* a language.
+
+    What varies much between two samples of one language says little of the language, and is made
+    small. The matrix comes from languages of the training; no test language is needed for it.
+
+    Args:
+        samples: ``(n_languages, n, N_BUCKETS)``, as :meth:`WhichLanguage.samples_of` gives them.
+        share: What is added to every variance, in mean variances, positive.
+
+    Returns:
+        ``(N_BUCKETS, N_BUCKETS)``, symmetric: the inverse root of the mean covariance.
+
+    Raises:
+        ValueError: If ``share`` is not positive.
+    """
+    check_rate("share", share)
+    off = (samples - samples.mean(axis=1, keepdims=True)).reshape(-1, samples.shape[-1])
+    variances, directions = np.linalg.eigh(off.T @ off / (len(off) - len(samples)))
+    return directions / np.sqrt(variances + share * variances.mean()) @ directions.T
+
+
+def nearest_whitened(tasks: Task, centre: NDArray, matrix: NDArray) -> NDArray:
+    """:func:`nearest_centroid` where samples are first moved by ``centre``, then whitened.
+
+    Args:
+        tasks: Tasks of :class:`WhichLanguage`.
+        centre: The mean sample of the training, ``(N_BUCKETS,)``.
+        matrix: From :func:`whitening`.
+    """
+    x_support, x_query = ((x - centre) @ matrix for x in (tasks.x_support, tasks.x_query))
+    return nearest_centroid(Task(x_support, tasks.y_support, x_query, tasks.y_query))
 
 
 def cldr_names(locale: str) -> tuple[str, ...]:
