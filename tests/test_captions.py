@@ -23,7 +23,7 @@ TEXT = """# One
 | 1 |
 :::
 
-**Verdict: not so.** And **true** words, {glue:text}`told`."""
+**Verdict: undecided.** And **true** words, {glue:text}`told`."""
 GLUE = "from maml_teach.reporting import glue\nglue('told', '3.5 ± 0.4')"
 
 
@@ -72,7 +72,7 @@ def test_intervals_are_set_apart_in_tables_and_where_results_are_told(page):
 
 def test_verdicts_are_badges(page):
     assert re.findall(r'<strong class="verdict">(.*?)</strong>', page) == [
-        "Verdict: not so.",
+        "Verdict: undecided.",
         *["true"] * 3,
     ]
 

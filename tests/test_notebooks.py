@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 from sentences import cells, notebook_cells
 
 ROOT = Path(__file__).parents[1]
@@ -147,3 +148,18 @@ def test_what_a_cell_shows_has_a_caption(path):
         if cell["cell_type"] == "code" and not hidden and shows.search(source):
             caption = metadata.get("mystnb", {}).get("figure", {}).get("caption", "")
             assert caption.endswith(".") and len(caption.split()) > 4, cell["id"]
+
+
+def applications():
+    """The chapters of the part that applies MAML, without the one that sums up."""
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))["parts"]
+    (part,) = (part for part in parts if part["caption"] == "What for")
+    files = [Path(chapter["file"]).stem for chapter in part["chapters"]]
+    return [name for name in files if name != "claims"]
+
+
+@pytest.mark.parametrize("name", applications())
+def test_an_application_says_in_one_box_what_is_new_and_what_is_not(name):
+    text = "\n\n".join(source for _, source in cells(name, "markdown"))
+    (box,) = re.findall(r":::\{admonition\} What is new, and what is not\n(.*?)\n:::", text, re.S)
+    assert re.findall(r"^- \*(.*?)\*:", box, re.M) == ["Task", "Model", "Loss", "Unchanged"]

@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
 INTERVAL = re.compile(r"\s*(±\s?[\d.]+(?:\s*±\s?[\d.]+)*)")
-VERDICT = re.compile(r"(Verdict: )?(true|with conditions|not so)[.,]?$")
+VERDICT = re.compile(r"(Verdict: )?(true|with conditions|undecided)[.,]?$")
 
 
 class TablesOfCells(SphinxTransform):

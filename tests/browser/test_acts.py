@@ -136,8 +136,10 @@ SLIDE = """async (slider, [quiet, nSteps, looks]) => {
   const shifts = [];
   const watch = new PerformanceObserver((list) => {
     for (const { value, sources } of list.getEntries()) {
-      const nodes = sources.map(({ node }) => node?.className || node?.nodeName);
-      shifts.push(`shift ${value} of ${nodes}`);
+      // The list of headings beside the page follows the scrolling that came before.
+      const own = sources.filter(({ node }) => !node?.closest?.('.bd-sidebar-secondary'));
+      const nodes = own.map(({ node }) => node?.className || node?.nodeName);
+      if (own.length) shifts.push(`shift ${value} of ${nodes}`);
     }
   });
   const wrong = new Set();
