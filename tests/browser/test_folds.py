@@ -44,6 +44,11 @@ TITLES = """() => [...document.querySelectorAll('.admonition.toggle-hidden')].ma
   return { height: box.getBoundingClientRect().height, covered, lines: tops.size,
     words: title.innerText };
 })"""
+# Lists in boxes whose bullets or numbers have no room, and so lie on the frame.
+CRAMPED = """() => [...document.querySelectorAll('.admonition :is(ul, ol)')].filter((list) => {
+  const style = getComputedStyle(list);
+  return style.listStyleType !== 'none' && parseFloat(style.paddingInlineStart) < 20;
+}).map((list) => list.textContent.slice(0, 40))"""
 ALL = "section { content-visibility: visible !important }"
 
 
@@ -60,6 +65,7 @@ def test_folds_are_named_and_of_one_piece(opened, page_path, width):
     heights = [bar["height"] for bar in bars] + [b["height"] for b in titles if b["lines"] == 1]
     assert not heights or max(heights) - min(heights) <= 2, heights
     assert [box["words"] for box in titles if box["covered"]] == []
+    assert page.evaluate(CRAMPED) == []
     assert page.evaluate(CROOKED) == []  # opens them
 
 
