@@ -43,6 +43,32 @@ SPAN = """(slider) => {
   }));
 }"""
 
+# Whether the first row of a figure covers anything where it stands by itself, and whether it is in
+# view below the page's bar while the last picture is.
+STAYS = """async (root) => {
+  const lead = root.querySelector('.mf-lead');
+  if (!lead) return [];
+  const at = (node) => node.getBoundingClientRect();
+  const go = async (node, top) => {
+    scrollTo({ top: scrollY + at(node).top - top, behavior: 'instant' });
+    await new Promise(requestAnimationFrame);
+  };
+  await go(root, 150);
+  const covers = at(lead.nextElementSibling).top < at(lead).bottom - 1;
+  const pictures = [...root.querySelectorAll('svg, canvas')].filter((each) => at(each).height > 60);
+  await go(pictures.at(-1) ?? root.lastElementChild, 350);
+  const { top, bottom } = at(lead);
+  const leaves = top < at(document.querySelector('.bd-header')).bottom - 1 || bottom > innerHeight;
+  return [...(covers ? ['covers what is below it'] : []), ...(leaves ? ['goes out of view'] : [])];
+}"""
+
+
+def test_the_first_row_of_a_figure_stays_in_view_and_covers_nothing_at_rest(opened, figure_page):
+    page = opened("http", figure_page, width=360).page
+    for figure in figures_of(page):
+        assert figure.locator(".maml-figure").evaluate(STAYS) == []
+
+
 # Boxes that hold more than they show, by whether they say so.
 CUT = """() => [...document.querySelectorAll('.bd-article *')].filter((e) => {
   const style = getComputedStyle(e);
