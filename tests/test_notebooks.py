@@ -163,3 +163,19 @@ def test_an_application_says_in_one_box_what_is_new_and_what_is_not(name):
     text = "\n\n".join(source for _, source in cells(name, "markdown"))
     (box,) = re.findall(r":::\{admonition\} What is new, and what is not\n(.*?)\n:::", text, re.S)
     assert re.findall(r"^- \*(.*?)\*:", box, re.M) == ["Task", "Model", "Loss", "Unchanged"]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_reader_sees_at_most_35_cells(path):
+    out_of_sight = {"remove-cell", "remove-input", "hide-input"}
+    tags = [set(cell["metadata"].get("tags", [])) for cell in notebook_cells(path.stem)]
+    assert sum(not own & out_of_sight for own in tags) <= 35
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_with_exercises_asks_for_a_line_and_for_a_prediction(path):
+    text = "\n\n".join(source for _, source in cells(path.stem, "markdown"))
+    asked = re.findall(r"^`{3,}\{exercise\}(.*?)^`{3,}$", text, re.S | re.M)
+    if asked:
+        assert any("..." in one for one in asked)
+        assert any(re.search(r"[Pp]redict|[Bb]efore you look", one) for one in asked)
