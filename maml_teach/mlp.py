@@ -198,11 +198,11 @@ class MLP:
             ``(..., n)``, one entry for each parameter that is not in ``head``.
         """
         self.check(theta, x)
-        layers = self._layers(theta)[:-1]
-        a = self._forward(self._layers(theta), x)[:-1]
-        if not layers:  # the features are the inputs
+        layers = self._layers(theta)
+        if len(layers) == 1:  # the features are the inputs
             return np.zeros((*slope.shape[:-2], 0), slope.dtype)
-        return self._backward(layers, a[:-1], slope * self._slope(a[-1]))
+        *a, features, _ = self._forward(layers, x)
+        return self._backward(layers[:-1], a, slope * self._slope(features))
 
     def hvp(self, theta: NDArray, v: NDArray, x: NDArray, y: NDArray) -> NDArray:
         """Hessian of :meth:`loss` times ``v``, exactly, without forming the Hessian.

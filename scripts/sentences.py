@@ -58,6 +58,11 @@ def cells(chapter, kind):
     return [(cell["id"], "".join(cell["source"])) for cell in found if cell["cell_type"] == kind]
 
 
+def markdown(chapter):
+    """The text of a chapter, its cells as paragraphs."""
+    return "\n\n".join(source for _, source in cells(chapter, "markdown"))
+
+
 def chapters():
     """The names of all chapters."""
     return sorted(path.stem for path in BOOK.glob("*.ipynb"))
@@ -88,15 +93,14 @@ def prose(chapter):
 
 def open_sentences(chapter):
     """Sentences that compare or count and that no cell quotes: a list to read, not a verdict."""
-    for sentence in unsourced(chapter, "\n\n".join(text for _, text in cells(chapter, "markdown"))):
+    for sentence in unsourced(chapter, markdown(chapter)):
         if COMPARES.search(ELSEWHERE.sub(" ", sentence)):
             yield sentence
 
 
 def open_numbers(chapter):
     """Sentences with a number that is neither computed, nor cited, nor quoted by a cell."""
-    text = "\n\n".join(text for _, text in cells(chapter, "markdown"))
-    for sentence in unsourced(chapter, NO_TEXT.sub(" ", text)):
+    for sentence in unsourced(chapter, NO_TEXT.sub(" ", markdown(chapter))):
         rest = NAMES.sub(" ", ELSEWHERE.sub(" ", sentence))
         if re.search(r"\d", rest) and "](http" not in sentence and not TO_DO.match(sentence):
             yield sentence

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sentences import cells, notebook_cells
+from sentences import cells, markdown, notebook_cells
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
@@ -160,8 +160,8 @@ def applications():
 
 @pytest.mark.parametrize("name", applications())
 def test_an_application_says_in_one_box_what_is_new_and_what_is_not(name):
-    text = "\n\n".join(source for _, source in cells(name, "markdown"))
-    (box,) = re.findall(r":::\{admonition\} What is new, and what is not\n(.*?)\n:::", text, re.S)
+    found = r":::\{admonition\} What is new, and what is not\n(.*?)\n:::"
+    (box,) = re.findall(found, markdown(name), re.S)
     assert re.findall(r"^- \*(.*?)\*:", box, re.M) == ["Task", "Model", "Loss", "Unchanged"]
 
 
@@ -174,8 +174,7 @@ def test_a_reader_sees_at_most_35_cells(path):
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_with_exercises_asks_for_a_line_and_for_a_prediction(path):
-    text = "\n\n".join(source for _, source in cells(path.stem, "markdown"))
-    asked = re.findall(r"^`{3,}\{exercise\}(.*?)^`{3,}$", text, re.S | re.M)
+    asked = re.findall(r"^`{3,}\{exercise\}(.*?)^`{3,}$", markdown(path.stem), re.S | re.M)
     if asked:
         assert any("..." in one for one in asked)
         assert any(re.search(r"[Pp]redict|[Bb]efore you look", one) for one in asked)
