@@ -1,7 +1,9 @@
 """What a cell says that the chapter says stands there, and is asserted."""
 
+import re
+
 import pytest
-from sentences import Said, chapters, open_numbers, open_sentences, prose, said, said_in
+from sentences import BOOK, Said, chapters, open_numbers, open_sentences, prose, said, said_in
 
 
 @pytest.mark.parametrize("chapter", chapters())
@@ -18,6 +20,13 @@ def test_what_a_cell_quotes_is_asserted(chapter):
 @pytest.mark.parametrize("chapter", chapters())
 def test_each_number_in_the_prose_is_computed_cited_or_asserted(chapter):
     assert list(open_numbers(chapter)) == []
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_no_sentence_names_a_shade_that_the_dark_scheme_turns_round(chapter):
+    """Nor does a caption: what is dark on a light page may be bright on a dark one."""
+    shade = re.compile(r".{0,60}\b(?:darker|lighter|paler|black(?![-\\])|white)\b.{0,60}")
+    assert shade.findall((BOOK / f"{chapter}.ipynb").read_text("utf-8")) == []
 
 
 def test_a_number_without_a_source_is_found(monkeypatch):

@@ -76,6 +76,14 @@ CUT = """() => [...document.querySelectorAll('.bd-article *')].filter((e) => {
   return shown && style.overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 3
     && !['both', 'left', 'right'].includes(e.dataset.more) && !e.closest('.maml-figure');
 }).map((e) => e.outerHTML.slice(0, 120))"""
+# Captions that begin or end under the fade of the table they belong to, which is 32 pixels wide.
+FADED = """() => [...document.querySelectorAll('[data-more] > table > caption')].filter((e) => {
+  const words = document.createRange();
+  words.selectNodeContents(e);
+  const lines = [...words.getClientRects()].filter((r) => r.width);
+  const box = e.closest('[data-more]').getBoundingClientRect();
+  return Math.max(...lines.map((r) => r.right)) > box.right - 31;
+}).map((e) => e.textContent)"""
 WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -84,6 +92,7 @@ def test_what_is_cut_off_says_so(opened, page_path):
     page.evaluate("document.querySelectorAll('details').forEach((e) => (e.open = true))")
     bring_near(page)
     page.wait_for_function(f"({CUT})().length === 0", timeout=5000)
+    assert page.evaluate(FADED) == []
     assert page.evaluate(WIDE) <= 0
 
 
