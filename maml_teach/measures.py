@@ -40,6 +40,24 @@ def spread(gradients: NDArray) -> float:
     return np.sqrt(gradients.var(axis=0, ddof=1).sum())
 
 
+def noise(gradients: NDArray) -> float:
+    """Spread over tasks in units of the length of the mean gradient.
+
+    A gradient that is merely longer is no noisier: an optimiser that adapts its step, such as Adam,
+    divides the length out again. The squared length of a mean over n tasks holds the nth part of
+    the squared spread, which is taken off.
+
+    Args:
+        gradients: One of each task, ``(n_tasks, n_params)``.
+
+    Returns:
+        A number, infinite where the tasks are too few to tell the mean gradient from zero.
+    """
+    own = spread(gradients)
+    squared = np.sum(gradients.mean(axis=0) ** 2) - own**2 / len(gradients)
+    return own / np.sqrt(squared) if squared > 0 else np.inf
+
+
 def largest_curvature(
     model: Model, theta: NDArray, tasks: Task, *, rng: np.random.Generator, n_steps: int = 40
 ) -> NDArray:

@@ -69,25 +69,58 @@ def over_seeds(values: ArrayLike) -> NDArray:
     return STUDENT[n_seeds] * values.std(axis=0, ddof=1) / np.sqrt(n_seeds)
 
 
-def with_intervals(values: ArrayLike, digits: int = 2) -> str:
+def over_units(values: ArrayLike, units: ArrayLike) -> float:
+    """Half width of the 95% interval of a mean over tasks that are made of the same few units.
+
+    It covers other units, such as test classes or languages, and other tasks made of them; not
+    other training seeds. It is a bootstrap over units to first order: if the weight of a unit is
+    1 + e, a task has the product of its units' weights, and the mean moves with e by the sum of the
+    deviations of the unit's tasks. The noise of a task counts once for each of its units, so that
+    the interval is rather too wide than too narrow. Where each task is a unit of its own, such as
+    an arm or a car, it is the usual interval over tasks.
+
+    Args:
+        values: One number per task, ``(n_tasks,)``.
+        units: Which units a task is made of, integers ``(n_tasks, n_units_each)``.
+
+    Raises:
+        ValueError: If there is not one row of units for each task.
+
+    Source:
+        Efron (1982), The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6.
+
+    >>> round(over_units([1.0, 2.0, 3.0, 4.0], [[0], [0], [1], [1]]), 2)
+    1.96
+    """
+    values, units = np.asarray(values, float), np.asarray(units)
+    if units.ndim != 2 or len(units) != len(values):
+        raise ValueError(f"units has shape {units.shape}; expected ({len(values)}, n_units_each)")
+    _, own = np.unique(units, return_inverse=True)
+    deviations = np.repeat(values - values.mean(), units.shape[1])
+    moved = np.bincount(own.ravel(), deviations) / len(values)
+    n_units = len(moved)
+    return 1.96 * float(np.sqrt(n_units / (n_units - 1) * np.sum(moved**2)))
+
+
+def with_intervals(values: ArrayLike, digits: int = 2, units: ArrayLike | None = None) -> str:
     """Mean with two 95% half widths, as text: over tasks, then over training seeds.
 
     Args:
         values: One number per training seed and test task, ``(n_seeds, n_tasks)``; the same tasks
             for every seed. One seed gives no second half width.
         digits: Digits behind the point.
+        units: If given, the first half width is over these, see :func:`over_units`.
 
     Raises:
-        ValueError: If there are more seeds than ``STUDENT`` knows.
+        ValueError: If there are more seeds than ``STUDENT`` knows, or ``units`` does not fit.
 
     >>> with_intervals(np.array([[1.0, 2.0, 3.0], [1.2, 2.2, 3.2]]))
     '2.10 ± 1.13 ± 1.27'
     """
     values = np.asarray(values, float)
-    n_seeds, n_tasks = values.shape
-    over_tasks = 1.96 * np.mean(values, axis=0).std(ddof=1) / np.sqrt(n_tasks)
-    parts = [np.mean(values), over_tasks]
-    if n_seeds > 1:
+    units = np.arange(values.shape[1])[:, None] if units is None else units
+    parts = [np.mean(values), over_units(np.mean(values, axis=0), units)]
+    if len(values) > 1:
         parts.append(over_seeds(np.mean(values, axis=1)))
     return " ± ".join(signed(part, digits) for part in parts)
 

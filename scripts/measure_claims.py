@@ -45,7 +45,7 @@ CONFIG = {
     "frequencies": [0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0],
     "shift_steps": [0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100],
     "alphas": [0.001, 0.002, 0.003, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05],
-    "spread": {"n_groups": 10, "n_tasks": 250},
+    "noise": {"n_tasks": 2500, "n_curvatures": 250},
     "short": {"n_seeds": 10, "n_meta_steps": 1000},
     "any": {
         "n_seeds": 5,
@@ -69,7 +69,7 @@ QUICK = {
     "frequencies": [1.0, 2.0],
     "shift_steps": [0, 5],
     "alphas": [0.001, 0.01],
-    "spread": {"n_groups": 2, "n_tasks": 5},
+    "noise": {"n_tasks": 60, "n_curvatures": 3},
     "short": {"n_seeds": 2, "n_meta_steps": 5},
     "any": {"n_seeds": 2, "n_steps": 2, "beta": 0.01, "n_meta_steps": 2, "n_tasks": 2, "n_test": 3},
 }
@@ -132,11 +132,12 @@ def choose(theta, config):
 
 
 def starts(thetas, seed, config):
-    """``name: (theta, (optimizer, rate, steps))`` of MAML and the two baselines."""
+    """``name: (theta, (optimizer, rate, steps))`` of MAML, also tuned, and of two baselines."""
     random = MODEL.init(np.random.default_rng(1000 + seed)).astype(np.float32)
     own = ("sgd", config["alpha"], 10)
     return {
         "maml": (thetas["maml"], own),
+        "tuned": (thetas["maml"], choose(thetas["maml"], config)),
         "joint": (thetas["joint"], choose(thetas["joint"], config)),
         "random": (random, choose(random, config)),
     }
@@ -175,7 +176,8 @@ def measure_inside(contest, thetas, seed, config):
     """Probes of the last hidden layer, CKA of each layer before and after five steps."""
     tasks, x = draw(Waves(), "test", config), np.linspace(-5, 5, 401)[:, None]
     found = {}
-    for name, (theta, _) in contest.items():
+    for name in [name for name in contest if name != "tuned"]:  # the same start as maml
+        theta = contest[name][0]
         before = measures.layer_outputs(MODEL, theta.astype(float), x)
         after = maml.adapt(MODEL, theta, tasks, alpha=config["alpha"], n_inner_steps=5)
         after = measures.layer_outputs(MODEL, after.astype(float), x)
@@ -202,22 +204,21 @@ def measure_parts(contest, thetas, seed, config):
     return {**found, "parts rates": np.array(list(rates.values()))}
 
 
-def measure_spread(contest, thetas, seed, config):
-    """Spread of single meta-gradients, MAML's over FOMAML's, and the curvature behind it.
+def measure_noise(contest, thetas, seed, config):
+    """Noise of single meta-gradients, MAML's over FOMAML's, and the curvature behind it.
 
-    Ratios are ``(n_groups, n_alphas)``, each group of tasks on its own; curvatures ``(n_tasks,)``.
+    Ratios are ``(1, n_alphas)``, curvatures ``(n_curvatures,)``.
     """
-    found, (n_groups, n_tasks) = {}, config["spread"].values()
+    found, (n_tasks, n_curvatures) = {}, config["noise"].values()
     for name in ("random", "maml"):
         theta, rng = contest[name][0].astype(float), np.random.default_rng(77)
-        ratios = np.empty((n_groups, len(config["alphas"])))
-        for group in ratios:
-            tasks = Waves().sample(rng, n_tasks, config["n_shots"], config["n_shots"])
-            for k, alpha in enumerate(config["alphas"]):
-                both = measures.task_gradients(MODEL, theta, tasks, alpha=alpha)
-                group[k] = np.divide(*map(measures.spread, both))
-        found[f"spread {name}"] = ratios
-        found[f"curvature {name}"] = measures.largest_curvature(MODEL, theta, tasks, rng=rng)
+        tasks = Waves().sample(rng, n_tasks, config["n_shots"], config["n_shots"])
+        both = (
+            measures.task_gradients(MODEL, theta, tasks, alpha=alpha) for alpha in config["alphas"]
+        )
+        found[f"noise {name}"] = np.array([[np.divide(*map(measures.noise, g)) for g in both]])
+        few = tasks.select(slice(0, n_curvatures))
+        found[f"curvature {name}"] = measures.largest_curvature(MODEL, theta, few, rng=rng)
     return found
 
 
@@ -227,7 +228,7 @@ MEASURES = [
     measure_shift,
     measure_inside,
     measure_parts,
-    measure_spread,
+    measure_noise,
 ]
 
 

@@ -84,6 +84,22 @@ def test_spread_is_the_root_of_the_mean_squared_distance():
     assert measures.spread(gradients) == pytest.approx(squared**0.5)
 
 
+def test_noise_is_free_of_the_length_and_infinite_for_too_few_tasks():
+    rng, direction = np.random.default_rng(0), np.array([3.0, 4.0])
+    gradients = direction + 10 * rng.normal(size=(200_000, 2))
+    for scale in (1, 7):
+        assert measures.noise(scale * gradients) == pytest.approx(10 * 2**0.5 / 5, rel=0.02)
+    few = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+    assert measures.noise(few) == np.inf
+
+
+def test_noise_takes_off_what_the_mean_of_few_tasks_holds_of_the_spread():
+    rng, direction = np.random.default_rng(1), np.array([1.0, 0, 0])
+    groups = direction + rng.normal(size=(4000, 12, 3))
+    squared = np.array([(measures.spread(g) / measures.noise(g)) ** 2 for g in groups])
+    assert squared.mean() == pytest.approx(1, abs=0.05)  # not 1 + 3 / 12
+
+
 def test_largest_curvature_is_that_of_the_whole_hessian():
     model, rng = MLP((1, 4, 1), activation="tanh"), np.random.default_rng(3)
     theta, tasks = model.init(rng), Waves().sample(rng, 3, 10, 5)

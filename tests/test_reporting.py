@@ -16,6 +16,7 @@ from maml_teach.reporting import (
     glue,
     markdown_table,
     over_seeds,
+    over_units,
     signed,
     with_intervals,
 )
@@ -42,6 +43,49 @@ def test_the_interval_over_seeds_by_hand(n_seeds):
 def test_a_number_of_seeds_without_a_quantile_is_refused(n_seeds):
     with pytest.raises(ValueError, match=f"values must be of 2 to 10 seeds, got {n_seeds}"):
         over_seeds(np.zeros((n_seeds, 3)))
+
+
+def drawn_again(rng):
+    """Scores of 200 tasks of five of thirty units each, whose true mean is zero, and their units.
+
+    A task is easy if its units are: the units are what another test set would draw anew.
+    """
+    effects = 0.1 * rng.normal(size=30)
+    units = np.array([rng.choice(30, 5, replace=False) for _ in range(200)])
+    return effects[units].mean(axis=1) + 0.05 * rng.normal(size=200), units
+
+
+def test_an_interval_over_units_covers_the_mean_of_other_units_and_one_over_tasks_does_not():
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(400):
+        values, units = drawn_again(rng)
+        alone = np.arange(200)[:, None]
+        covered.append([abs(values.mean()) < over_units(values, u) for u in (units, alone)])
+    by_units, by_tasks = np.mean(covered, axis=0)
+    assert 0.92 < by_units < 0.99 and by_tasks < 0.6
+
+
+def test_the_interval_over_units_by_moving_each_weight():
+    """The derivative of the weighted mean in the weight of each unit, by central differences."""
+    values, units = drawn_again(np.random.default_rng(1))
+
+    def mean(weights):
+        of_task = weights[units].prod(axis=1)
+        return np.sum(of_task * values) / np.sum(of_task)
+
+    moved = [mean(1 + 1e-5 * e) - mean(1 - 1e-5 * e) for e in np.eye(30)]
+    wanted = 1.96 * np.sqrt(30 / 29 * np.sum(np.square(moved))) / 2e-5
+    assert over_units(values, units) == pytest.approx(wanted, rel=1e-6)
+    names = np.array(["a", "b"])[np.arange(6) % 2][:, None]
+    assert over_units(np.arange(6.0), names) == over_units(
+        np.arange(6.0), np.arange(6)[:, None] % 2
+    )
+
+
+@pytest.mark.parametrize("units", [np.zeros(4, int), np.zeros((3, 1), int)])
+def test_units_that_do_not_pair_up_are_refused(units):
+    with pytest.raises(ValueError, match="units has shape"):
+        over_units(np.zeros(4), units)
 
 
 VALUES = np.array([[1.0, 2.0, 4.0, 9.0], [3.0, 2.5, 6.0, 8.0], [2.0, 2.0, 2.0, 2.5]])

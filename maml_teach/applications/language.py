@@ -160,13 +160,17 @@ class WhichLanguage:
         """
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
         n_each, ways = n_shots + n_queries, self.n_ways
-        chosen = [rng.choice(len(self.names), ways, replace=False) for _ in range(n_tasks)]
-        x = self.samples_of(rng, np.ravel(chosen), n_each)
+        x = self.samples_of(rng, self.ways(rng, n_tasks).ravel(), n_each)
         x = x.reshape(n_tasks, ways, n_each, N_BUCKETS)
         parts = [part.reshape(n_tasks, -1, N_BUCKETS) for part in np.split(x, [n_shots], axis=2)]
         labels = [np.repeat(np.arange(ways), n) for n in (n_shots, n_queries)]
         y = [np.tile(one, (n_tasks, 1)) for one in labels]
         return Task(parts[0], y[0], parts[1], y[1])
+
+    def ways(self, rng: Generator, n_tasks: int) -> NDArray:
+        """Numbers of the languages of each task, ``(n_tasks, n_ways)``, as :meth:`sample` draws."""
+        numbers = len(self.names)
+        return np.array([rng.choice(numbers, self.n_ways, replace=False) for _ in range(n_tasks)])
 
     def samples_of(self, rng: Generator, languages: Iterable[int], n: int) -> NDArray:
         """``n`` samples of each language in a list of numbers, ``(n_languages, n, N_BUCKETS)``."""

@@ -36,15 +36,15 @@ CLAIMS = {
     "variance": (
         "alphas",
         [
-            ("spread random", "at a random start", "random", False),
-            ("spread maml", "at the MAML start", "maml", False),
+            ("noise random", "at a random start", "random", False),
+            ("noise maml", "at the MAML start", "maml", False),
         ],
     ),
 }
 TITLES = {
     "related tasks": "Mean query MSE of 200 new waves",
     "shift": "Mean MSE of 200 new waves",
-    "variance": "Spread of MAML's meta-gradient over FOMAML's",
+    "variance": "Noise of MAML's meta-gradient over FOMAML's",
 }
 STARTS = {"related tasks": ["maml"], "shift": ["matched", "shifted"], "variance": []}
 
