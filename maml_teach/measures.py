@@ -51,7 +51,7 @@ def noise(gradients: NDArray) -> float:
         gradients: One of each task, ``(n_tasks, n_params)``.
 
     Returns:
-        A number, infinite where the tasks are too few to tell the mean gradient from zero.
+        A number, infinite where that leaves nothing of the length.
     """
     own = spread(gradients)
     squared = np.sum(gradients.mean(axis=0) ** 2) - own**2 / len(gradients)

@@ -73,21 +73,20 @@ def over_units(values: ArrayLike, units: ArrayLike) -> float:
     """Half width of the 95% interval of a mean over tasks that are made of the same few units.
 
     It covers other units, such as test classes or languages, and other tasks made of them; not
-    other training seeds. It is a bootstrap over units to first order: if the weight of a unit is
-    1 + e, a task has the product of its units' weights, and the mean moves with e by the sum of the
-    deviations of the unit's tasks. The noise of a task counts once for each of its units, so that
-    the interval is rather too wide than too narrow. Where each task is a unit of its own, such as
-    an arm or a car, it is the usual interval over tasks.
+    other training seeds. It is the jackknife: each unit is left out once, with all tasks that it is
+    in, and by how much the means of the remaining tasks vary is enlarged to a draw of all units
+    anew. Where each task is a unit of its own, such as an arm or a car, it is the usual interval
+    over tasks.
 
     Args:
         values: One number per task, ``(n_tasks,)``.
-        units: Which units a task is made of, integers ``(n_tasks, n_units_each)``.
+        units: Which units a task is made of, ``(n_tasks, n_units_each)``, as numbers or names.
 
     Raises:
-        ValueError: If there is not one row of units for each task.
+        ValueError: If there is not one row of units for each task, or a unit is in all tasks.
 
     Source:
-        Efron (1982), The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6.
+        Efron (1982), The Jackknife, the Bootstrap and Other Resampling Plans, chapter 3.
 
     >>> round(over_units([1.0, 2.0, 3.0, 4.0], [[0], [0], [1], [1]]), 2)
     1.96
@@ -95,11 +94,13 @@ def over_units(values: ArrayLike, units: ArrayLike) -> float:
     values, units = np.asarray(values, float), np.asarray(units)
     if units.ndim != 2 or len(units) != len(values):
         raise ValueError(f"units has shape {units.shape}; expected ({len(values)}, n_units_each)")
-    _, own = np.unique(units, return_inverse=True)
-    deviations = np.repeat(values - values.mean(), units.shape[1])
-    moved = np.bincount(own.ravel(), deviations) / len(values)
-    n_units = len(moved)
-    return 1.96 * float(np.sqrt(n_units / (n_units - 1) * np.sum(moved**2)))
+    names = np.unique(units)
+    has = np.array([(units == name).any(axis=1) for name in names])  # (n_units, n_tasks)
+    if has.all(axis=1).any():
+        raise ValueError(f"units: {names[has.all(axis=1)][0]} is in all tasks, none is without it")
+    without = ~has @ values / (~has).sum(axis=1)
+    n_units = len(names)
+    return 1.96 * float(np.sqrt((n_units - 1) / n_units * np.sum((without - without.mean()) ** 2)))
 
 
 def with_intervals(values: ArrayLike, digits: int = 2, units: ArrayLike | None = None) -> str:

@@ -45,41 +45,47 @@ def test_a_number_of_seeds_without_a_quantile_is_refused(n_seeds):
         over_seeds(np.zeros((n_seeds, 3)))
 
 
-def drawn_again(rng):
-    """Scores of 200 tasks of five of thirty units each, whose true mean is zero, and their units.
+def drawn_again(rng, n_tasks, noise):
+    """Scores of tasks of five of thirty units, whose true mean is zero, and their units.
 
     A task is easy if its units are: the units are what another test set would draw anew.
     """
     effects = 0.1 * rng.normal(size=30)
-    units = np.array([rng.choice(30, 5, replace=False) for _ in range(200)])
-    return effects[units].mean(axis=1) + 0.05 * rng.normal(size=200), units
+    units = np.array([rng.choice(30, 5, replace=False) for _ in range(n_tasks)])
+    return effects[units].mean(axis=1) + noise * rng.normal(size=n_tasks), units
 
 
-def test_an_interval_over_units_covers_the_mean_of_other_units_and_one_over_tasks_does_not():
+@pytest.mark.parametrize(("n_tasks", "noise"), [(200, 0.05), (600, 0.01)])
+def test_an_interval_over_units_covers_the_mean_of_other_units_and_one_over_tasks_does_not(
+    n_tasks, noise
+):
     rng, covered = np.random.default_rng(0), []
     for _ in range(400):
-        values, units = drawn_again(rng)
-        alone = np.arange(200)[:, None]
+        values, units = drawn_again(rng, n_tasks, noise)
+        alone = np.arange(n_tasks)[:, None]
         covered.append([abs(values.mean()) < over_units(values, u) for u in (units, alone)])
     by_units, by_tasks = np.mean(covered, axis=0)
     assert 0.92 < by_units < 0.99 and by_tasks < 0.6
 
 
-def test_the_interval_over_units_by_moving_each_weight():
-    """The derivative of the weighted mean in the weight of each unit, by central differences."""
-    values, units = drawn_again(np.random.default_rng(1))
-
-    def mean(weights):
-        of_task = weights[units].prod(axis=1)
-        return np.sum(of_task * values) / np.sum(of_task)
-
-    moved = [mean(1 + 1e-5 * e) - mean(1 - 1e-5 * e) for e in np.eye(30)]
-    wanted = 1.96 * np.sqrt(30 / 29 * np.sum(np.square(moved))) / 2e-5
-    assert over_units(values, units) == pytest.approx(wanted, rel=1e-6)
+def test_the_interval_over_units_by_leaving_each_out():
+    values, units = drawn_again(np.random.default_rng(1), 200, 0.05)
+    left = [
+        statistics.mean(v for v, own in zip(values, units, strict=True) if unit not in own)
+        for unit in range(30)
+    ]
+    wanted = 1.96 * statistics.pstdev(left) * sqrt(29)
+    assert over_units(values, units) == pytest.approx(wanted, rel=1e-12)
     names = np.array(["a", "b"])[np.arange(6) % 2][:, None]
     assert over_units(np.arange(6.0), names) == over_units(
         np.arange(6.0), np.arange(6)[:, None] % 2
     )
+
+
+def test_a_unit_in_all_tasks_is_refused():
+    for units in ([[0], [0]], [[0, 1], [1, 2]]):
+        with pytest.raises(ValueError, match="is in all tasks"):
+            over_units([1.0, 2.0], units)
 
 
 @pytest.mark.parametrize("units", [np.zeros(4, int), np.zeros((3, 1), int)])
