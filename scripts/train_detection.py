@@ -2,8 +2,9 @@
 
     OMP_NUM_THREADS=1 python scripts/train_detection.py          # about 45 minutes on one CPU core
 
-For each seed MAML and one network for all glyphs at once ("joint") are trained on scenes of the
-training scripts; runs are kept in _artifacts/ and go on where they stopped. Rates and steps for
+For each seed MAML, one network for all glyphs at once ("joint") and learned template matching
+("match") are trained for about the same time on scenes of the training scripts; runs are kept in
+_artifacts/ and go on where they stopped. Rates and steps for
 testing, and the scales for template matching, are chosen on scenes of the training scripts. All
 methods are then judged on the same tasks of scripts that no training saw, with one and with five
 examples. Counts of every task and seed, and what the page shows, go to
@@ -11,10 +12,11 @@ maml_teach/data/detection.npz.
 """
 
 import json
+from functools import partial
 
 import numpy as np
 import torch
-from artifacts import options, train_in_stages
+from artifacts import options, seconds_a_step, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml_torch
@@ -27,7 +29,13 @@ from maml_teach.applications.detection import (
     iou,
     mean_picture,
 )
-from maml_teach.applications.detection_torch import found_after, wrapped
+from maml_teach.applications.detection_torch import (
+    found_after,
+    found_by_match,
+    match_gradient,
+    wrapped,
+    wrapped_matcher,
+)
 from maml_teach.applications.images import glyphs
 from maml_teach.train import MetaConfig
 
@@ -41,12 +49,16 @@ CONFIG = {
     "n_queries": 5,
     "longest": 5.0,  # a longer meta-gradient is cut to this length
     "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
-    "n_meta_steps": {"maml": 6000, "joint": 1500},
+    # As many as take the same time on one core: see ``seconds`` in the file of results.
+    "n_meta_steps": {"maml": 3000, "joint": 13500, "match": 11000},
     "test": {"n_tasks": 200, "seed": 12345},
     "choice": {"n_tasks": 40, "seed": 54321},
     "n_shots": [1, 5],
-    "rates": {"sgd": [0.01, 0.02, 0.035, 0.05], "adam": [1e-3, 3e-3]},
-    "steps": {"sgd": [1, 3, 5, 10], "adam": [10, 30]},
+    "rates": {
+        "sgd": [0.005, 0.01, 0.02, 0.035, 0.05, 0.1],
+        "adam": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2],
+    },
+    "steps": {"sgd": [1, 3, 5, 10], "adam": [3, 10, 30, 60]},
     "scales": [[0.7, 0.85, 1.0, 1.2, 1.4], [0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.7]],
     "most_steps": 20,  # as far as MAML is followed
 }
@@ -60,7 +72,11 @@ QUICK = {
     "rates": {"sgd": [0.05], "adam": [1e-3]},
     "steps": {"sgd": [1, 3], "adam": [2]},
 }
-GRADIENTS = {"maml": maml_torch.maml_gradient, "joint": maml_torch.joint_gradient}
+GRADIENTS = {
+    "maml": maml_torch.maml_gradient,
+    "joint": maml_torch.joint_gradient,
+    "match": match_gradient,
+}
 # The start and the inner loop of each method that adapts.
 CONTESTANTS = {
     "maml": ("maml", "sgd"),
@@ -82,7 +98,7 @@ def cut(gradient, longest):
 
 def train(name, seed, config, folder):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
-    model, theta = wrapped(seed)
+    model, theta = model_for(name, seed)
     keys = ("alpha", "n_inner_steps", "n_tasks", "n_queries")
     counts = {"n_shots": config["most_shots"], "n_meta_steps": config["n_meta_steps"][name]}
     settings = MetaConfig(**{key: config[key] for key in keys}, **counts)
@@ -122,6 +138,9 @@ def judge(thetas, seed, config):
             alpha, n = inner[key] = choose(model, theta, optimizer, n_shots, config)
             loop = {"alpha": alpha, "steps": [n], "optimizer": optimizer}
             counts[key] = found_after(model, theta, tasks, **loop)[0]
+        counts[f"match, {n_shots}"] = found_by_match(
+            wrapped_matcher(seed)[0], thetas["match"], tasks
+        )
         loop = {"alpha": config["alpha"], "steps": range(config["most_steps"] + 1)}
         counts[f"by step, {n_shots}"] = found_after(model, thetas["maml"], tasks, **loop)
     return counts, inner
@@ -159,6 +178,40 @@ def match_templates(n_shots, config):
     return found_by_template(tasks, pools[name], scales), [name, scales]
 
 
+def model_for(name, seed):
+    """Network and start of a method."""
+    return wrapped_matcher(seed) if name == "match" else wrapped(seed)
+
+
+def costs(config, inner):
+    """What each method costs on this machine, from calls in turns.
+
+    ``seconds`` of the whole training, and ``milliseconds`` to use five examples and find the glyph
+    in five scenes, with the inner loop that was chosen.
+    """
+    n_shots, rng = config["most_shots"], np.random.default_rng(0)
+    settings = {"alpha": config["alpha"], "n_inner_steps": config["n_inner_steps"]}
+    family = Scenes(glyphs("train"), fewest=1)
+    sizes = (rng, config["n_tasks"], n_shots, config["n_queries"])
+
+    def one_step(name, start):
+        GRADIENTS[name](*start, family.sample(*sizes), **settings)
+
+    steps = {name: partial(one_step, name, model_for(name, 0)) for name in GRADIENTS}
+    took = seconds_a_step(steps)
+    tasks = tasks_of("test", n_shots, {**config["test"], "n_tasks": 1}, config)
+    uses = {"match": partial(found_by_match, *model_for("match", 0), tasks)}
+    for name, (_, optimizer) in CONTESTANTS.items():
+        alpha, n = inner[f"{name}, {n_shots}"]
+        loop = {"alpha": alpha, "steps": [n], "optimizer": optimizer}
+        uses[name] = partial(found_after, *wrapped(0), tasks, **loop)
+    used = seconds_a_step(uses)
+    return {
+        "seconds": {name: took[name] * n for name, n in config["n_meta_steps"].items()},
+        "milliseconds": {name: 1000 * value for name, value in used.items()},
+    }
+
+
 def shown_in_the_page(config, n_sets=6, seed=7):
     """Scenes ``(n_sets, 9, 48, 48)`` of bytes and their boxes: five to adapt on, four to try."""
     rng = np.random.default_rng(seed)
@@ -189,7 +242,11 @@ def main():
         inner[0][f"template, {n_shots}"] = way
     scenes, boxes = shown_in_the_page(config)
     network = {"maml": starts[0]["maml"].numpy().astype(np.float16)}
-    settings = {"config": json.dumps(config), "inner": json.dumps(inner)}
+    settings = {
+        "config": json.dumps(config),
+        "inner": json.dumps(inner),
+        "costs": json.dumps(costs(config, inner[0])),
+    }
     shown = {"scenes": scenes, "boxes": boxes}
     np.savez_compressed(target, **settings, **network, **shown, **counts)
     for key, found in counts.items():

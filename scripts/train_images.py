@@ -5,16 +5,17 @@
 For each seed MAML, ANIL, ProtoNet and a classifier of all training classes are trained on the
 glyphs of the training scripts, in 5-way 1-shot episodes; runs are kept in _artifacts/ and go on
 where they stopped. Inner rates and steps for testing are chosen on episodes of the training
-scripts. All methods are then judged on the same tasks: 5-way with 1 and 5 shots, 20-way with 1
-shot (nets trained for it), and scikit-learn's handwritten digits. Counts of every task and seed,
-and the MAML start of the first seed for the page, go to maml_teach/data/images.npz.
+scripts. All methods are then judged on the same tasks, 5-way with 1 and 5 shots, of the test
+scripts and of scikit-learn's handwritten digits, each query picture by itself. Counts of every task
+and seed, and the MAML start of the first seed for the page, go to maml_teach/data/images.npz.
 """
 
 import json
+from functools import partial
 
 import numpy as np
 import torch
-from artifacts import options, train_in_stages
+from artifacts import options, seconds_a_step, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import maml_torch
@@ -37,19 +38,13 @@ CONFIG = {
     "n_tasks": 4,
     "n_queries": 5,
     "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
-    "n_meta_steps": {
-        "maml": 6000,
-        "anil": 3000,
-        "protonet": 8000,
-        "joint": 5000,
-        "maml20": 1000,
-        "protonet20": 2000,
-    },
+    # As many as take the same time on one core: see ``seconds`` in the file of results.
+    "n_meta_steps": {"maml": 3000, "anil": 3000, "protonet": 6000, "joint": 6000},
     "joint_batch": 128,
     "embedding": 64,
     "test": {"n_tasks": 200, "seed": 12345},
-    "choice": {"n_tasks": 40, "seed": 54321},
-    "rates": [0.05, 0.1, 0.2, 0.4],
+    "choice": {"n_tasks": 20, "seed": 54321},
+    "rates": [0.03, 0.1, 0.3, 1.0],
     "steps": [1, 5, 20],
     "rates_shown": [0.02, 0.1, 0.4, 4.0],
 }
@@ -63,8 +58,9 @@ QUICK = {
     "rates": [0.1],
     "steps": [1, 3],
 }
-SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}  # ways and shots
-DISTANCES = {"protonet": squared_distance, "protonet20": squared_distance, "joint": cosine_distance}
+SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5)}  # ways and shots
+DISTANCES = {"protonet": squared_distance, "joint": cosine_distance}
+ADAPTING = ("maml", "anil", "finetuned", "scratch")
 
 
 class AllClasses:
@@ -92,14 +88,13 @@ def anil_gradient(model, theta, tasks, *, alpha, n_inner_steps):
 
 def recipe(name, config):
     """``(n_out, gradient, family)`` of a method."""
-    ways = 20 if name.endswith("20") else 5
-    episodes = FewShotImages(glyphs("train"), ways, turn_classes=True)
+    episodes = FewShotImages(glyphs("train"), turn_classes=True)
     if name == "joint":
         every = AllClasses(episodes, config["joint_batch"])
         return 4 * len(episodes.classes), maml_torch.joint_gradient, every
-    if name.startswith("protonet"):
+    if name == "protonet":
         return config["embedding"], protonet_gradient, episodes
-    return ways, anil_gradient if name == "anil" else maml_torch.maml_gradient, episodes
+    return 5, anil_gradient if name == "anil" else maml_torch.maml_gradient, episodes
 
 
 def train(name, seed, config, folder):
@@ -157,23 +152,26 @@ def judge_adapting(model, theta, setting, tests, config, rates_for=float):
     return {k: correct_after(model, theta, t, **inner)[0] for k, t in tests.items()}, [alpha, steps]
 
 
-def judge(name, setting, tests, thetas, seed, config):
-    """Right answers ``(n_tasks,)`` of a method per test set, and its inner loop if it has one."""
-    ways = SETTINGS[setting][0]
-    if name in DISTANCES:
-        model, _ = wrapped(recipe(name, config)[0], seed)
-        theta = thetas[name]
-        if name == "joint":  # its features, not its classes
-            model = maml_torch.from_module(model.module[:-1], "cross_entropy")
-            theta = theta[: model.n_params]
-        distance = DISTANCES[name]
-        return {k: correct_by_means(model, theta, t, distance) for k, t in tests.items()}, None
-    model, theta = wrapped(ways, seed)
+def start_of(name, thetas, seed, config):
+    """Model and parameters that a method is tested with."""
+    model, theta = wrapped(recipe(name, config)[0], seed)
+    if name == "joint":  # its features, not its classes
+        model = maml_torch.from_module(model.module[:-1], "cross_entropy")
+        return model, thetas[name][: model.n_params]
     if name == "finetuned":  # the features of joint, with a new head
-        n_head = ways * 129
+        n_head = 5 * 129
         theta = torch.cat([thetas["joint"][: theta.numel() - n_head], theta[-n_head:]])
     elif name != "scratch":
         theta = thetas[name]
+    return model, theta
+
+
+def judge(name, setting, tests, thetas, seed, config):
+    """Right answers ``(n_tasks,)`` of a method per test set, and its inner loop if it has one."""
+    model, theta = start_of(name, thetas, seed, config)
+    if name in DISTANCES:
+        distance = DISTANCES[name]
+        return {k: correct_by_means(model, theta, t, distance) for k, t in tests.items()}, None
     rates = (
         (lambda a: maml_torch.rates_by_name(model.module, {"13": a})) if name == "anil" else float
     )
@@ -192,13 +190,11 @@ def judge_all(thetas, seed, config, folder):
         return counts, json.loads(str(counts.pop("inner")))
     counts, inner = {}, {}
     for setting in SETTINGS:
-        tests = {"glyphs": tasks_of(glyphs("test"), setting, config["test"])}
-        if setting != "20w1s":
-            tests["digits"] = tasks_of(digits(), setting, config["test"], vary=0.0)
-        names = ["maml", "anil", "protonet", "joint", "finetuned", "scratch"]
-        if setting == "20w1s":
-            names = ["maml20", "protonet20", "joint"]
-        for name in tqdm(names, desc=f"seed {seed}, {setting}"):
+        tests = {
+            "glyphs": tasks_of(glyphs("test"), setting, config["test"]),
+            "digits": tasks_of(digits(), setting, config["test"], vary=0.0),
+        }
+        for name in tqdm([*ADAPTING, *DISTANCES], desc=f"seed {seed}, {setting}"):
             right, chosen = judge(name, setting, tests, thetas, seed, config)
             inner[f"{name} {setting}"] = chosen
             counts |= {f"{name} {setting} {test}": n for test, n in right.items()}
@@ -213,6 +209,38 @@ def by_rate(theta, seed, config):
     tasks = tasks_of(glyphs("test"), "5w1s", config["test"])
     steps = range(11)
     return [correct_after(model, theta, tasks, alpha=a, steps=steps) for a in config["rates_shown"]]
+
+
+def costs(thetas, seed, config, inner):
+    """What each method costs on this machine, from calls in turns.
+
+    ``seconds`` of the whole training, and ``milliseconds`` to learn five characters from one
+    example each and to name 25 pictures, with the inner loop that was chosen.
+    """
+    settings = {"alpha": config["alpha"], "n_inner_steps": 1}
+    sizes = (np.random.default_rng(0), config["n_tasks"], 1, config["n_queries"])
+
+    def one_step(gradient, start, family):
+        gradient(*start, family.sample(*sizes), **settings)
+
+    steps = {}
+    for name in config["n_meta_steps"]:
+        n_out, gradient, family = recipe(name, config)
+        steps[name] = partial(one_step, gradient, wrapped(n_out, seed), family)
+    took, uses = seconds_a_step(steps), {}
+    one = tasks_of(glyphs("test"), "5w1s", {**config["test"], "n_tasks": 1})
+    for name in (*ADAPTING, *DISTANCES):
+        model, theta = start_of(name, thetas, seed, config)
+        if name in DISTANCES:
+            use = partial(correct_by_means, model, theta, one, DISTANCES[name])
+        else:
+            alpha, n = inner[f"{name} 5w1s"]
+            use = partial(correct_after, model, theta, one, alpha=alpha, steps=[n])
+        uses[name] = use
+    return {
+        "seconds": {name: took[name] * n for name, n in config["n_meta_steps"].items()},
+        "milliseconds": {name: 1000 * value for name, value in seconds_a_step(uses).items()},
+    }
 
 
 def example_sets(classes, n_sets=8, seed=7):
@@ -241,6 +269,7 @@ def main():
         target,
         config=json.dumps(config),
         inner=json.dumps([inner for _, inner in results]),
+        costs=json.dumps(costs(thetas[first], first, config, results[0][1])),
         maml=thetas[first]["maml"].numpy().astype(np.float16),
         examples=examples,
         truths=truths,
@@ -248,8 +277,7 @@ def main():
         **counts,
     )
     for key, right in counts.items():
-        n_queries = SETTINGS[key.split()[1]][0] * 5
-        print(f"{key:28s}", (right / n_queries).mean(axis=1).round(3).tolist())
+        print(f"{key:28s}", (right / 25).mean(axis=1).round(3).tolist())
 
 
 if __name__ == "__main__":

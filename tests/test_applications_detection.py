@@ -293,6 +293,53 @@ def test_the_loss_by_hand():
     assert found.item() == pytest.approx(np.mean(losses), rel=1e-12)
 
 
+def test_coverage_is_the_share_of_each_cell_in_the_box():
+    boxes = torch.tensor([[6.0, 10, 4, 8], [24, 24, 48, 48]])
+    found = detection_torch.coverage(boxes)
+    wanted = np.zeros((12, 12))
+    wanted[1, 1] = wanted[1, 2] = wanted[2, 1] = wanted[2, 2] = 0  # columns 4 to 8 are cell 1
+    wanted[1, 1], wanted[2, 1], wanted[3, 1] = 0.5, 1, 0.5  # rows from 6 to 14
+    assert np.allclose(found[0], wanted) and bool((found[1] == 1).all())
+
+
+def test_a_matcher_finds_what_its_examples_show_and_not_what_lies_beside_them():
+    """With features that are the ink and a head that adds up the product, by hand."""
+    net = detection_torch.Matcher(generator=torch.Generator().manual_seed(0), channels=2)
+    net.trunk = torch.nn.AvgPool2d(4)
+    net.head = torch.nn.Identity()
+    shown = torch.zeros(2, 2, CANVAS, CANVAS)
+    shown[:, 0, 8:16, 8:16] = 1  # channel 0 within the box, channel 1 outside
+    shown[:, 1, 32:40, 32:40] = 5
+    asked = torch.rand(3, 2, CANVAS, CANVAS)
+    maps = net(shown, torch.tensor([[12.0, 12, 8, 8], [12, 12, 8, 16]]), asked)
+    small = net.trunk(asked)
+    # Half of the second box holds nothing, so the template is 3/4 of the ink, in channel 0 alone.
+    assert torch.allclose(maps[:, 0], 0.75 * small[:, 0]) and not maps[:, 1].any()
+    assert torch.equal(maps[:, 2:], small)
+
+
+def test_a_matcher_counts_what_it_finds_and_is_trained_on_the_mean_of_its_tasks():
+    model, theta = detection_torch.wrapped_matcher(0)
+    assert model.n_params == 20_421
+    tasks = Scenes(squares(4, 3)).sample(np.random.default_rng(0), 3, 2, 4)
+    loss, gradient = detection_torch.match_gradient(model, theta, tasks, alpha=0.1, n_inner_steps=3)
+    one_by_one = [
+        detection_torch.match_gradient(
+            model, theta, tasks.select(slice(t, t + 1)), alpha=0.1, n_inner_steps=3
+        )
+        for t in range(3)
+    ]
+    assert torch.allclose(loss, sum(one for one, _ in one_by_one) / 3)
+    assert torch.allclose(gradient, sum(g for _, g in one_by_one) / 3, atol=1e-6)
+    step = 1e-2 / gradient.norm()
+    less, _ = detection_torch.match_gradient(
+        model, theta - step * gradient, tasks, alpha=0.1, n_inner_steps=3
+    )
+    assert float(loss - less) == pytest.approx(1e-2 * float(gradient.norm()), rel=0.2)
+    counts = detection_torch.found_by_match(model, theta, tasks)
+    assert counts.shape == (3,) and counts.max() <= 4
+
+
 def test_the_sizes_of_the_detector_are_those_that_it_tells():
     model, theta = detection_torch.wrapped(0)
     assert theta.numel() == 20_261 and model.n_kept == 3

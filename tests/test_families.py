@@ -10,6 +10,7 @@ import pytest
 
 import maml_teach
 from maml_teach.applications.detection import Scenes
+from maml_teach.applications.handwriting import Alphabets
 from maml_teach.applications.images import SIZE, FewShotImages, ImageClasses
 from maml_teach.applications.language import WhichLanguage, shipped_names
 from maml_teach.tasks import check_batch
@@ -36,6 +37,7 @@ def some_classes():
 
 # Those that need something to draw from.
 MADE = {
+    Alphabets: lambda: Alphabets(some_classes(), 3),
     FewShotImages: lambda: FewShotImages(some_classes(), 5),
     Scenes: lambda: Scenes(some_classes()),
     WhichLanguage: lambda: WhichLanguage(shipped_names("test")),

@@ -28,8 +28,8 @@ def few_classes(n_classes=6, n_each=4, seed=0):
 
 def test_glyphs_keep_whole_scripts_for_testing():
     train, test = images.glyphs("train"), images.glyphs("test")
-    assert len(train) > 700 and len(test) > 350
-    assert {"A", "Ж", "7"} <= set(train.names) and {"Ա", "ა", "ש"} <= set(test.names)
+    assert len(train) > 600 and len(test) > 350
+    assert {"A", "Ж"} <= set(train.names) and {"Ա", "ა", "ש"} <= set(test.names)
     assert not set(train.names) & set(test.names)
     assert "\N{GREEK CAPITAL LETTER ALPHA}" not in train.names  # it looks like A
     assert train.images.min() >= 0 and train.images.max() <= 1
@@ -38,7 +38,7 @@ def test_glyphs_keep_whole_scripts_for_testing():
 
 
 SCRIPTS_OF = {
-    "train": {"LATIN", "GREEK", "CYRILLIC", "CANADIAN", "LISU", "OLD", "COPTIC", "DIGIT"},
+    "train": {"LATIN", "GREEK", "CYRILLIC", "CANADIAN", "OLD", "COPTIC"},
     "test": {"ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "TIFINAGH", "NKO", "LAO"},
 }
 
@@ -54,33 +54,97 @@ def test_glyphs_are_letters_and_digits_of_their_scripts(split):
     assert list(names) == sorted(names)
 
 
-def test_no_two_glyphs_look_alike():
-    """The first picture of each class is of the first face."""
+def unit(pictures):
+    """Vectors of length one, so that products are cosines."""
+    flat = np.reshape(pictures, (len(pictures), -1)).astype(float)
+    return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+
+
+def drawn_by_matplotlib(character, face):
+    """The character as matplotlib draws it, framed."""
+    font = FT2Font(str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{face}.ttf")))
+    font.set_size(112, 72)
+    font.set_text(character)
+    font.draw_glyphs_to_bitmap()
+    drawn = Image.fromarray(np.asarray(font.get_image()))
+    return images.fit(drawn.crop(drawn.getbbox()))
+
+
+def test_no_two_glyphs_look_alike_in_any_quarter_turn_and_none_like_a_digit():
+    """The first picture of each class is of the first face; digits are kept for testing."""
     parts = [images.glyphs(split) for split in SCRIPTS_OF]
-    first = [part.images[np.searchsorted(part.labels, range(len(part)))] for part in parts]
-    flat = np.concatenate(first).reshape(-1, SIZE * SIZE).astype(float)
-    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
-    alike = np.sort((flat @ flat.T - np.eye(len(flat))).ravel())
-    assert 0.92 < alike[-1] <= 0.93
+    first = np.concatenate(
+        [part.images[np.searchsorted(part.labels, range(len(part)))] for part in parts]
+    )
+    still, n = unit(first), len(first)
+    assert 0.92 < np.max(still @ still.T - np.eye(n)) <= 0.93 + 1e-6
+    for turns in (1, 2, 3):
+        turned = unit(np.rot90(first, turns, axes=(1, 2)))
+        apart = ~np.eye(n, dtype=bool)  # a glyph may look like itself
+        assert (still @ turned.T)[apart].max() <= 0.93 + 1e-6
+    digits = unit([drawn_by_matplotlib(digit, images.FACES[0]) for digit in "0123456789"])
+    assert (digits @ still.T).max() < 0.95  # matplotlib's rendering differs by some pixels
 
 
-@pytest.mark.parametrize("character", "Lg7\u0416\u03a8\u05e9\u0531")
-def test_a_glyph_is_drawn_as_matplotlib_draws_it(character):
-    """Upright, in each face that has it, its longer side 22 pixels and in the middle."""
-    split = "train" if character < "\u0530" else "test"
+@pytest.mark.parametrize("split", SCRIPTS_OF)
+def test_each_glyph_has_several_pictures_that_differ(split):
     classes = images.glyphs(split)
+    assert np.bincount(classes.labels).min() >= 2
+    for number in range(len(classes)):
+        own = unit(classes.images[classes.labels == number])
+        assert np.max(own @ own.T - np.eye(len(own))) <= 0.99 + 1e-6
+
+
+@pytest.mark.parametrize("kind", [*SCRIPTS_OF, "digits"])
+@pytest.mark.parametrize("n_shots", [1, 5])
+def test_no_picture_is_in_the_support_and_in_the_query_set(kind, n_shots):
+    classes = images.digits() if kind == "digits" else images.glyphs(kind)
+    family = FewShotImages(classes, 5, vary=0, turn_classes=kind == "train")
+    tasks = family.sample(np.random.default_rng(0), 60, n_shots, 5)
+    for support, query in zip(tasks.x_support, tasks.x_query, strict=True):
+        assert not {x.tobytes() for x in support} & {x.tobytes() for x in query}
+
+
+def test_a_class_with_few_pictures_is_divided_between_the_sets():
+    family = FewShotImages(few_classes(n_classes=3, n_each=3), 3, vary=0)
+    for n_shots, n_queries, n_shown in ((1, 5, 1), (5, 5, 2), (9, 1, 2)):
+        tasks = family.sample(np.random.default_rng(1), 1, n_shots, n_queries)
+        for way in range(3):
+            shown = {x.tobytes() for x in tasks.x_support[0][tasks.y_support[0] == way]}
+            asked = {x.tobytes() for x in tasks.x_query[0][tasks.y_query[0] == way]}
+            assert len(shown) == n_shown and len(asked) <= 3 - n_shown and not shown & asked
+    with pytest.raises(ValueError, match="two pictures each"):
+        FewShotImages(few_classes(n_each=1), 3).sample(np.random.default_rng(0), 1, 1, 1)
+
+
+def test_the_classes_of_a_batch_can_be_had_alone():
+    family = FewShotImages(few_classes(), 4, vary=0)
+    ways = family.ways(np.random.default_rng(3), 5)
+    tasks = family.sample(np.random.default_rng(3), 5, 1, 1)
+    assert ways.shape == (5, 4)
+    for own, shown in zip(ways, tasks.x_support, strict=True):
+        for number, picture in zip(own, shown, strict=True):
+            assert (few_classes().images[4 * number : 4 * number + 4] == picture).all((1, 2)).any()
+
+
+@pytest.mark.parametrize("character", "Rg\u0416\u03a8\u05e9\u0531")
+def test_a_glyph_is_drawn_as_matplotlib_draws_it(character):
+    """Upright, in faces that have it, its longer side 22 pixels and in the middle."""
+    classes = images.glyphs("train" if character < "\u0530" else "test")
     own = classes.images[classes.labels == classes.names.index(character)]
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
-    fonts = [FT2Font(str(folder / f"{face}.ttf")) for face in images.FACES]
-    fonts = [font for font in fonts if ord(character) in font.get_charmap()]
-    assert len(own) == len(fonts) > 2
-    for picture, font in zip(own, fonts, strict=True):
-        font.set_size(112, 72)
-        font.set_text(character)
-        font.draw_glyphs_to_bitmap()
-        drawn = Image.fromarray(np.asarray(font.get_image()))
-        wanted = images.fit(drawn.crop(drawn.getbbox()))
-        assert np.corrcoef(wanted.ravel(), picture.ravel())[0, 1] > 0.98
+    faces = [
+        face
+        for face in images.FACES
+        if ord(character) in FT2Font(str(folder / f"{face}.ttf")).get_charmap()
+    ]
+    wanted = [drawn_by_matplotlib(character, face).ravel() for face in faces]
+    nearest = [
+        np.argmax([np.corrcoef(one, picture.ravel())[0, 1] for one in wanted]) for picture in own
+    ]
+    assert nearest[0] == 0 and len(set(nearest)) == len(own) > 2
+    for picture, face in zip(own, nearest, strict=True):
+        assert np.corrcoef(wanted[face], picture.ravel())[0, 1] > 0.98
         rows, columns = np.nonzero(picture > 0.02)
         spans = np.ptp(rows) + 1, np.ptp(columns) + 1
         assert 22 <= max(spans) <= 24 and abs(rows.min() + rows.max() - 27) <= 1
@@ -150,29 +214,6 @@ def test_digits_are_real_handwriting_by_class():
     assert len(digits.images) == 1797 and digits.names == tuple("0123456789")
     zeros, ones = (digits.images[digits.labels == k].mean(axis=0) for k in (0, 1))
     assert zeros[14, 14] < 0.3 < ones[14, 14]  # the hole of the 0, the stroke of the 1
-
-
-def test_omniglot_in_its_official_layout(tmp_path):
-    for alphabet, character in (("Greek", 1), ("Greek", 2), ("Latin", 1)):
-        folder = tmp_path / alphabet / f"character{character:02d}"
-        folder.mkdir(parents=True)
-        for k in range(3):
-            page = np.full((105, 105), 255, np.uint8)
-            page[40:60, 20 + 10 * k : 80] = 0
-            Image.fromarray(page).convert("1").save(folder / f"0001_{k:02d}.png")
-    classes = images.omniglot(tmp_path)
-    assert classes.names == ("Greek/character01", "Greek/character02", "Latin/character01")
-    assert classes.images.shape == (9, SIZE, SIZE)
-    assert classes.images[0, 13, 13] == pytest.approx(1) and classes.images[0, 2, 2] == 0
-    FewShotImages(classes, 3).sample(np.random.default_rng(0), 2, 1, 2)
-
-
-def test_a_path_that_is_not_omniglot(tmp_path):
-    with pytest.raises(ValueError, match="is not a part of Omniglot"):
-        images.omniglot(tmp_path)
-    (tmp_path / "Greek" / "character01").mkdir(parents=True)
-    with pytest.raises(ValueError, match="is not a part of Omniglot"):
-        images.omniglot(tmp_path)
 
 
 def test_protonet_scores_are_squared_distances_to_class_means():

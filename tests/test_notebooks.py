@@ -165,6 +165,13 @@ def test_an_application_says_in_one_box_what_is_new_and_what_is_not(name):
     assert re.findall(r"^- \*(.*?)\*:", box, re.M) == ["Task", "Model", "Loss", "Unchanged"]
 
 
+@pytest.mark.parametrize("name", applications())
+def test_an_application_ends_with_when_to_use_it_and_a_computed_number(name):
+    *_, end = re.split(r"^## ", markdown(name), flags=re.M)
+    assert end.startswith("When would I use this?\n")
+    assert re.search(r"\{glue:text\}`[\w:.-]+`", end) and len(end.split()) < 130
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_reader_sees_at_most_35_cells(path):
     out_of_sight = {"remove-cell", "remove-input", "hide-input"}

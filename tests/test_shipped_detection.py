@@ -23,14 +23,14 @@ SMALL = {
     **script.CONFIG,
     "seeds": [0, 1],
     "n_tasks": 2,
-    "n_meta_steps": {"maml": 4, "joint": 2},
+    "n_meta_steps": {"maml": 4, "joint": 2, "match": 2},
     "test": {"n_tasks": 4, "seed": 12345},
     "choice": {"n_tasks": 4, "seed": 54321},
     "rates": {"sgd": [0.01, 0.05], "adam": [1e-3, 3e-3]},
     "steps": {"sgd": [1, 3], "adam": [2, 6]},
     "most_steps": 4,
 }
-BETAS = {"maml": [2e-3, 2e-3, 6e-4, 2e-4], "joint": [2e-3, 6e-4]}
+BETAS = {"maml": [2e-3, 2e-3, 6e-4, 2e-4], "joint": [2e-3, 6e-4], "match": [2e-3, 6e-4]}
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 CONTESTANTS = {
     "maml": ("maml", "sgd"),
@@ -43,6 +43,12 @@ CONTESTANTS = {
 def in_double(seed):
     """The network in double precision, so that no rounding shows."""
     model, theta = detection_torch.wrapped(seed)
+    return model, theta.double()
+
+
+def matcher_in_double(seed):
+    """The same for learned template matching."""
+    model, theta = detection_torch.wrapped_matcher(seed)
     return model, theta.double()
 
 
@@ -76,6 +82,36 @@ def found(theta, tasks, optimizer, alpha, n_steps):
         said = detection_torch.boxes_of(MODEL.predict(theta_prime, task.x_query).detach())
         counts.append(n_found(said.tolist(), task.y_query.tolist()))
     return np.array(counts)
+
+
+def maps_by_match(theta, x_support, boxes, x_query):
+    """Maps of a matcher, layer by layer, its templates cell by cell."""
+    net = detection_torch.Matcher(generator=torch.Generator()).to(theta.dtype)
+    torch.nn.utils.vector_to_parameters(theta, net.parameters())
+    trunk, head = net.trunk, net.head
+    means = []
+    for features, (cx, cy, w, h) in zip(trunk(x_support), boxes.tolist(), strict=True):
+        total, area = 0.0, 0.0
+        for row, column in product(range(12), range(12)):
+            width = min(4 * column + 4, cx + w / 2) - max(4 * column, cx - w / 2)
+            height = min(4 * row + 4, cy + h / 2) - max(4 * row, cy - h / 2)
+            inside = max(width, 0) * max(height, 0)
+            total, area = total + inside * features[:, row, column], area + inside
+        means.append(total / area)
+    template, asked = sum(means) / len(means), trunk(x_query)
+    return head(torch.cat([asked * template[None, :, None, None], asked], dim=1))
+
+
+def match_gradient(theta, tasks):
+    """Autograd through the mean loss of the tasks, one after the other."""
+    tasks = maml_torch.as_tensors(tasks, theta)
+    model, loss = detection_torch.wrapped_matcher(0)[0], 0.0
+    theta = theta.detach().clone().requires_grad_()
+    for t in range(tasks.n_tasks):
+        task = tasks.select(t)
+        maps = model.predict(theta, (task.x_support, task.y_support, task.x_query))
+        loss = loss + detection_torch.box_loss(maps, task.y_query) / tasks.n_tasks
+    return torch.autograd.grad(loss, theta)[0]
 
 
 def templates_found(tasks, pool, scales):
@@ -119,14 +155,19 @@ def small(tmp_path_factory):
         used.append(("template", origin[tasks.x_query.tobytes()], tasks.x_query.tobytes()))
         return original["found_by_template"](tasks, *how)
 
-    patches = [choose, found_after, found_by_template]
+    def found_by_match(model, theta, tasks):
+        used.append(("judge", origin[tasks.x_query.tobytes()], tasks.x_query.tobytes()))
+        return original["found_by_match"](model, theta, tasks)
+
+    patches = [choose, found_after, found_by_template, found_by_match]
     patches = {function.__name__: function for function in patches}
     original = {name: getattr(script, name) for name in patches}
-    made = made_by(script, "detection", SMALL, folder, Scenes=Watched, wrapped=in_double, **patches)
+    patches |= {"wrapped": in_double, "wrapped_matcher": matcher_in_double, "costs": lambda *_: {}}
+    made = made_by(script, "detection", SMALL, folder, Scenes=Watched, **patches)
     starts = [
         {
             name: torch.tensor(np.load(folder / f"{name}_{seed}.npz")["theta"])
-            for name in ("maml", "joint")
+            for name in SMALL["n_meta_steps"]
         }
         for seed in SMALL["seeds"]
     ]
@@ -137,7 +178,7 @@ def small(tmp_path_factory):
 def test_the_shipped_file_is_of_these_settings(small):
     assert json.loads(str(SHIPPED["config"])) == script.CONFIG
     assert set(SHIPPED) == set(small[0])
-    for name, n_shots in product([*CONTESTANTS, "by step", "template"], (1, 5)):
+    for name, n_shots in product([*CONTESTANTS, "match", "by step", "template"], (1, 5)):
         n_seeds = 1 if name in ("scratch", "template") else 3
         shape = (n_seeds, 21, 200) if name == "by step" else (n_seeds, 200)
         counts = SHIPPED[f"{name}, {n_shots}"]
@@ -158,13 +199,16 @@ def test_rates_are_chosen_on_scripts_trained_on_and_judged_on_others(small):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("name", ["maml", "joint"])
+@pytest.mark.parametrize("name", SMALL["n_meta_steps"])
 def test_training_is_adam_at_falling_rates(small, name, seed):
     def gradient(theta, tasks):
-        g = meta_gradient(MODEL, theta, tasks, 0.05, 3 if name == "maml" else 0)
+        if name == "match":
+            g = match_gradient(theta, tasks)
+        else:
+            g = meta_gradient(MODEL, theta, tasks, 0.05, 3 if name == "maml" else 0)
         return g * min(1.0, 5.0 / float(g.norm()))
 
-    start = in_double(seed)[1]
+    start = (matcher_in_double if name == "match" else in_double)(seed)[1]
     family, rng = Scenes(glyphs("train"), fewest=1), np.random.default_rng(seed)
     wanted = trained_by_torch(gradient, start, family, (2, 5, 5), BETAS[name], rng)
     assert np.abs(small[1][seed][name].numpy() - wanted).max() < 1e-9
@@ -195,6 +239,13 @@ def test_every_count_and_inner_loop_of_a_small_run(small, seed, n_shots):
             assert inner[key] == list(pairs[int(np.argmax(sums))])
             wanted = found(theta, test, optimizer, *inner[key])
             assert np.array_equal(made[key][seed], wanted)
+    wanted = []
+    for t in range(4):
+        task = maml_torch.as_tensors(test, starts[seed]["match"]).select(t)
+        maps = maps_by_match(starts[seed]["match"], task.x_support, task.y_support, task.x_query)
+        said = detection_torch.boxes_of(maps.detach())
+        wanted.append(n_found(said.tolist(), task.y_query.tolist()))
+    assert made[f"match, {n_shots}"][seed].tolist() == wanted
     by_step = [found(starts[seed]["maml"], test, "sgd", 0.05, n) for n in range(5)]
     assert np.array_equal(made[f"by step, {n_shots}"][seed], by_step)
     assert made[f"scratch, {n_shots}"].shape == (1, 4)
@@ -210,6 +261,17 @@ def test_template_matching_of_a_small_run_in_the_best_way(small, n_shots):
     assert json.loads(str(made["inner"]))[0][f"template, {n_shots}"] == best
     wanted = templates_found(scenes("test", n_shots, SMALL["test"]), *best)
     assert np.array_equal(made[f"template, {n_shots}"], [wanted])
+
+
+def test_every_method_has_its_costs(small):
+    found = script.costs(SMALL, json.loads(str(small[0]["inner"]))[0])
+    shipped = json.loads(str(SHIPPED["costs"]))
+    for costs, config in ((found, SMALL), (shipped, script.CONFIG)):
+        assert set(costs["seconds"]) == set(config["n_meta_steps"])
+        assert set(costs["milliseconds"]) == {*CONTESTANTS, "match"}
+        assert all(0 < value < 7200 for kind in costs.values() for value in kind.values())
+    seconds = shipped["seconds"].values()
+    assert max(seconds) < 1.4 * min(seconds)  # about the same time for each
 
 
 def test_the_file_keeps_the_network_of_the_first_seed_and_the_scenes_of_the_page(small):

@@ -3,6 +3,7 @@
 ==================  =======================================================================
 images              few-shot images: glyphs from fonts, Omniglot, digits, episodes
 images_torch        the convolutional network for them, and ProtoNet
+handwriting         tasks within one alphabet, for the official one-shot task of Omniglot
 detection           few-shot detection: scenes of glyphs, boxes, template matching
 detection_torch     the detector, its loss, and the boxes that it says
 language            names in a hundred languages as tasks, letters as hashed n-grams

@@ -61,11 +61,14 @@ class Scenes:
                 raise ValueError(f"n_shots is {n_shots}, but fewest is {self.fewest}")
             n_shots = int(rng.integers(self.fewest, n_shots + 1))
         n_each = n_shots + n_queries
-        wanted = np.repeat(rng.integers(len(self.classes), size=n_tasks), n_each)
-        x, y = self.scenes(rng, wanted)
+        x, y = self.scenes(rng, np.repeat(self.wanted(rng, n_tasks), n_each))
         x = x.reshape(n_tasks, n_each, 1, CANVAS, CANVAS)
         y = y.reshape(n_tasks, n_each, 4)
         return Task.split(x, y, n_shots)
+
+    def wanted(self, rng: Generator, n_tasks: int) -> NDArray:
+        """Number of the class of each task, ``(n_tasks,)``, as :meth:`sample` draws it."""
+        return rng.integers(len(self.classes), size=n_tasks)
 
     def scenes(self, rng: Generator, wanted: NDArray) -> tuple[NDArray, NDArray]:
         """One scene for each class in ``wanted``, and its box: ``(n, 48, 48)`` and ``(n, 4)``."""

@@ -6,6 +6,7 @@ in the same form.
 """
 
 import unicodedata
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # PIL is loaded only where pictures are made
     from PIL.Image import Image as Picture
     from PIL.ImageFont import FreeTypeFont
 
+Folder = Path | zipfile.Path
+
 SIZE = 28  # pixels
 FACES = (
     "DejaVuSans",
@@ -37,9 +40,10 @@ FACES = (
     "STIXGeneralItalic",
 )
 # First words of the characters' Unicode names.
-TRAIN_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "CANADIAN", "LISU", "OLD", "COPTIC", "DIGIT")
+TRAIN_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "CANADIAN", "OLD", "COPTIC")
 TEST_SCRIPTS = ("ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "TIFINAGH", "NKO", "LAO")
 TOO_ALIKE = 0.93  # cosine between two glyphs from which on they count as one class: A and Alpha
+ONE_RENDERING = 0.99  # cosine between two faces of a glyph from which on they count as one picture
 
 
 @dataclass(frozen=True)
@@ -112,33 +116,61 @@ class FewShotImages:
     def sample(self, rng: Generator, n_tasks: int, n_shots: int, n_queries: int) -> Task:
         """A batch of tasks: ``x`` ``(n_tasks, n_ways * n_shots, 1, 28, 28)``, ``y`` its labels.
 
-        ``n_shots`` and ``n_queries`` count pictures per class. Pictures of a class are drawn
-        without repetition if it has enough of them.
+        ``n_shots`` and ``n_queries`` count pictures per class. No picture is in both sets before
+        it is distorted: a class that has too few for all is divided between them, and each set
+        repeats its own.
+
+        Raises:
+            ValueError: If a count is no positive integer, or a class has a single picture.
         """
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
-        n_each = n_shots + n_queries
-        chosen = [_draw(rng, self._n_classes(), self.n_ways) for _ in range(n_tasks)]
-        images = self.pictures(rng, np.ravel(chosen), n_each).reshape(
-            n_tasks, self.n_ways, n_each, 1, SIZE, SIZE
-        )
+        drawn = [self._class(number) for number in self.ways(rng, n_tasks).ravel()]
+        drawn = [_shown_and_asked(rng, own, n_shots, n_queries) for own in drawn]
+        images = self._varied(rng, drawn).reshape(n_tasks, self.n_ways, -1, 1, SIZE, SIZE)
         x = [part.reshape(n_tasks, -1, 1, SIZE, SIZE) for part in np.split(images, [n_shots], 2)]
         y = [np.repeat(np.arange(self.n_ways), n) for n in (n_shots, n_queries)]
         y = [np.tile(labels, (n_tasks, 1)) for labels in y]
         return Task(x[0], y[0], x[1], y[1])
 
+    def ways(self, rng: Generator, n_tasks: int) -> NDArray:
+        """Numbers of the classes of each task, ``(n_tasks, n_ways)``, as :meth:`sample` draws."""
+        return np.array([_draw(rng, self._n_classes(), self.n_ways) for _ in range(n_tasks)])
+
     def pictures(self, rng: Generator, classes: Iterable[int], n_each: int) -> NDArray:
-        """``n_each`` pictures of each class in ``classes``, ``(len(classes) * n_each, 28, 28)``."""
-        images = np.concatenate([self._one_class(rng, number, n_each) for number in classes])
-        return distort(images, rng, strength=self.vary) if self.vary else images
+        """``n_each`` pictures of each class in ``classes``, ``(len(classes) * n_each, 28, 28)``.
+
+        They are drawn without repetition where a class has enough of them.
+        """
+        drawn = []
+        for number in classes:
+            own = self._class(number)
+            drawn.append(own[_draw(rng, len(own), n_each)])
+        return self._varied(rng, drawn)
 
     def _n_classes(self) -> int:
         return len(self.classes) * (4 if self.turn_classes else 1)
 
-    def _one_class(self, rng: Generator, number: int, n: int) -> NDArray:
+    def _class(self, number: int) -> NDArray:
+        """All pictures of a class, turned if it is a turned one."""
         turns, label = divmod(int(number), len(self.classes))
         first, end = np.searchsorted(self.classes.labels, [label, label + 1])
-        picked = self.classes.images[first + _draw(rng, end - first, n)]
-        return np.rot90(picked, turns, axes=(1, 2))
+        return np.rot90(self.classes.images[first:end], turns, axes=(1, 2))
+
+    def _varied(self, rng: Generator, pictures: list[NDArray]) -> NDArray:
+        images = np.concatenate(pictures)
+        return distort(images, rng, strength=self.vary) if self.vary else images
+
+
+def _shown_and_asked(rng: Generator, own: NDArray, n_shots: int, n_queries: int) -> NDArray:
+    """Of one class's pictures ``n_shots`` for the support set, then others for the query set."""
+    if len(own) < 2:
+        raise ValueError("classes must have two pictures each, one to show and one to ask; got one")
+    n_shown, order = n_shots, rng.permutation(len(own))
+    if len(own) < n_shots + n_queries:
+        share = len(own) * n_shots / (n_shots + n_queries)
+        n_shown = int(np.clip(round(share), 1, len(own) - 1))
+    shown, asked = np.split(order, [n_shown])
+    return own[np.concatenate([np.resize(shown, n_shots), np.resize(asked, n_queries)])]
 
 
 def _draw(rng: Generator, n: int, count: int) -> NDArray:
@@ -171,7 +203,7 @@ def distort(images: NDArray, rng: Generator, *, strength: float = 1.0) -> NDArra
     at += np.array([right, down]).T[:, :, None, None]
     bend = 0.1 * strength * rng.standard_normal((n, 2, 5, 5))
     at += _smooth(SIZE, 5) @ bend @ _smooth(SIZE, 5).T
-    return _look_up(np.asarray(images, np.float32), at)
+    return look_up(np.asarray(images, np.float32), at)
 
 
 def _smooth(n: int, n_knots: int) -> NDArray:
@@ -181,7 +213,7 @@ def _smooth(n: int, n_knots: int) -> NDArray:
     return bumps / np.sqrt((bumps**2).sum(axis=1, keepdims=True))
 
 
-def _look_up(images: NDArray, at: NDArray) -> NDArray:
+def look_up(images: NDArray, at: NDArray) -> NDArray:
     """Ink at the points ``at`` ``(n, 2, h, w)``, from -1 to 1, between pixels bilinearly."""
     x, y = np.moveaxis((at + 1) * SIZE / 2 + 0.5, 1, 0)  # in pixels of the padded picture
     x, y = (np.clip(v, 0, SIZE + 0.999) for v in (x, y))
@@ -204,12 +236,13 @@ def glyphs(split: str) -> ImageClasses:
     """Characters of whole scripts, each in up to ten faces; rendering takes some seconds, once.
 
     Args:
-        split: ``"train"`` (Latin, Greek, Cyrillic, Canadian syllabics, Lisu, Old Italic, Coptic,
-            digits) or ``"test"`` (Armenian, Georgian, Hebrew, Arabic, Tifinagh, N'Ko, Lao).
+        split: ``"train"`` (Latin, Greek, Cyrillic, Canadian syllabics, Old Italic, Coptic) or
+            ``"test"`` (Armenian, Georgian, Hebrew, Arabic, Tifinagh, N'Ko, Lao).
 
     Returns:
-        :class:`ImageClasses` named by the characters. Characters that look like an earlier one of
-        the same or the other split are left out.
+        :class:`ImageClasses` named by the characters. A character is left out if it looks like a
+        digit, or, in any quarter turn, like an earlier one of either split; a face is left out if
+        it looks like an earlier one; and a character of one face has no second picture to ask.
 
     Raises:
         ValueError: If ``split`` is neither, or a font lacks most of the characters wanted.
@@ -238,22 +271,39 @@ def _characters(in_font: Iterable[int]) -> Iterator[tuple[str, str]]:
 
 def _render_all() -> dict[str, ImageClasses]:
     fonts = [_font(face) for face in FACES]
-    seen = np.zeros((0, SIZE * SIZE))
+    seen = _unit([_render(fonts[0][0], digit) for digit in "0123456789"])  # see ``digits``
     found: dict[str, dict[str, list[NDArray]]] = {"train": {}, "test": {}}
     for character, split in _characters(fonts[0][1]):
         first = _render(fonts[0][0], character)
         if first is None:
             continue
-        direction = first.ravel() / np.linalg.norm(first)
-        if (seen @ direction > TOO_ALIKE).any():
+        turns = _unit([np.rot90(first, k) for k in range(4)])
+        if (seen @ turns.T).max() > TOO_ALIKE:
             continue
-        seen = np.vstack([seen, direction])
         others = [_render(font, character) for font, has in fonts[1:] if ord(character) in has]
-        found[split][character] = [first, *(image for image in others if image is not None)]
+        faces = _apart([first, *(image for image in others if image is not None)])
+        if len(faces) > 1:  # one to show, another to ask
+            seen = np.vstack([seen, turns[0]])
+            found[split][character] = faces
     for split, by_name in found.items():
         if not by_name:
             raise ValueError(f"the font {FACES[0]} has no character of the {split} scripts")
     return {split: _as_classes(by_name) for split, by_name in found.items()}
+
+
+def _apart(pictures: list[NDArray]) -> list[NDArray]:
+    """The pictures without those that are nearly an earlier one."""
+    kept: list[NDArray] = []
+    for picture in pictures:
+        if not kept or (_unit(kept) @ _unit([picture]).T).max() <= ONE_RENDERING:
+            kept.append(picture)
+    return kept
+
+
+def _unit(pictures: list[NDArray]) -> NDArray:
+    """Pictures ``(n, 28, 28)`` as vectors ``(n, 784)`` of length one: products are cosines."""
+    flat = np.reshape(pictures, (len(pictures), -1))
+    return flat / np.linalg.norm(flat, axis=1, keepdims=True)
 
 
 def _as_classes(by_name: dict[str, list[NDArray]]) -> ImageClasses:
@@ -296,7 +346,7 @@ def fit(image: "Picture") -> NDArray:
 
 
 def digits() -> ImageClasses:
-    """Handwritten digits 0 to 9, 1797 pictures of real handwriting that no training saw.
+    """Handwritten digits 0 to 9, 1797 pictures of real handwriting; no training saw a digit.
 
     Source:
         scikit-learn's ``load_digits``: the test part of Alpaydin and Kaynak's UCI data set (1998).
@@ -314,36 +364,112 @@ def digits() -> ImageClasses:
 
 
 def omniglot(path: str | Path) -> ImageClasses:
-    """The real Omniglot, for readers who have it, in its official layout.
+    """A part of the real Omniglot in its official layout, each drawing framed as a glyph is.
 
     Args:
-        path: The folder ``images_background`` or ``images_evaluation``: below it one folder per
-            alphabet, in it one per character, in it black on white PNG files.
+        path: A zip file such as ``images_background_small1.zip``, or the folder unpacked from it:
+            below it one folder per alphabet, in it one per character, in it PNG files.
 
     Returns:
         :class:`ImageClasses` named like ``"Greek/character01"``.
 
     Raises:
-        ValueError: If ``path`` is no such folder.
+        ValueError: If ``path`` is no part of Omniglot, or a zip file that is cut off.
 
     Source:
         Lake, Salakhutdinov and Tenenbaum (2015), github.com/brendenlake/omniglot.
     """
-    from PIL import Image, ImageOps
-
-    folders = sorted(folder for folder in Path(path).glob("*/character*") if folder.is_dir())
-    files = [sorted(folder.glob("*.png")) for folder in folders]
-    if not folders or not all(files):
+    root = _root(path)
+    inside = [root, *_folders(root)]  # a zip file has all its alphabets in one folder
+    found = max((_characters_in(folder) for folder in inside), key=len)
+    if not found or not all(found.values()):
         raise ValueError(
             f"path {str(path)!r} is not a part of Omniglot: wanted folders such as "
-            f"Greek/character01 with PNG files, found {len(folders)} of them"
+            f"Greek/character01 with PNG files, found {len(found)} of them"
         )
+    images = np.array([_drawing(file) for files in found.values() for file in files])
+    labels = np.repeat(np.arange(len(found)), [len(files) for files in found.values()])
+    return ImageClasses(images, labels, tuple(found))
 
-    def ink(file: Path) -> NDArray:
-        with Image.open(file) as image:
-            picture = ImageOps.invert(image.convert("L")).resize((SIZE, SIZE), Image.Resampling.BOX)
-        return np.asarray(picture, np.float32) / 255
 
-    images = np.array([ink(file) for some in files for file in some])
-    labels = np.repeat(np.arange(len(folders)), [len(some) for some in files])
-    return ImageClasses(images, labels, tuple(f"{f.parent.name}/{f.name}" for f in folders))
+def one_shot_runs(path: str | Path) -> list[tuple[NDArray, NDArray, NDArray]]:
+    """The official one-shot task: 20 runs, each of 20 characters of one alphabet.
+
+    Args:
+        path: ``all_runs.zip``, or the folder unpacked from it.
+
+    Returns:
+        For each run ``(x_train, x_test, labels)``, arrays ``(20, 1, 28, 28)``, ``(20, 1, 28, 28)``
+        and ``(20,)``; a label is the place of the right character in ``x_train``.
+
+    Raises:
+        ValueError: If ``path`` is not this task, a zip file that is cut off, or if the labels of a
+            run are missing or name a file that is not there.
+
+    Source:
+        Lake, Salakhutdinov and Tenenbaum (2015), ``one-shot-classification`` in the repository.
+    """
+    root = _root(path)
+    inside = [root, *_folders(root)]
+    runs = max(([f for f in _folders(top) if f.name.startswith("run")] for top in inside), key=len)
+    if not runs:
+        raise ValueError(f"path {str(path)!r} is not the one-shot task: it has no folder run01")
+    return [_one_run(folder) for folder in runs]
+
+
+def _one_run(folder: Folder) -> tuple[NDArray, NDArray, NDArray]:
+    listed = folder / "class_labels.txt"
+    if not listed.is_file():
+        raise ValueError(f"path: {folder.name} of the one-shot task has no class_labels.txt")
+    pairs = [line.split() for line in listed.read_text(encoding="utf-8").splitlines() if line]
+    shown = {file.name: _drawing(file) for file in _pictures_in(folder / "training")}
+    places = {name: place for place, name in enumerate(shown)}
+    try:
+        labels = [places[train.rpartition("/")[2]] for _, train in pairs]
+        asked = [_drawing(folder / "test" / test.rpartition("/")[2]) for test, _ in pairs]
+    except (KeyError, ValueError, FileNotFoundError) as error:
+        raise ValueError(
+            f"path: class_labels.txt of {folder.name} must pair test and training pictures: {error}"
+        ) from error
+    return np.array(list(shown.values()))[:, None], np.array(asked)[:, None], np.array(labels)
+
+
+def _root(path: str | Path) -> Folder:
+    """A folder, or what is in a zip file."""
+    path = Path(path)
+    if path.is_dir():
+        return path
+    if not path.is_file():
+        raise ValueError(f"path {str(path)!r} is neither a folder nor a zip file")
+    try:
+        return zipfile.Path(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"path {str(path)!r} is no whole zip file: {error}") from error
+
+
+def _folders(folder: Folder) -> list[Folder]:
+    return sorted((one for one in folder.iterdir() if one.is_dir()), key=lambda one: one.name)
+
+
+def _pictures_in(folder: Folder) -> list[Folder]:
+    files = [one for one in folder.iterdir() if one.name.endswith(".png")]
+    return sorted(files, key=lambda one: one.name)
+
+
+def _characters_in(folder: Folder) -> dict[str, list[Folder]]:
+    """The files of each character of each alphabet below ``folder``."""
+    return {
+        f"{alphabet.name}/{character.name}": _pictures_in(character)
+        for alphabet in _folders(folder)
+        for character in _folders(alphabet)
+        if character.name.startswith("character")
+    }
+
+
+def _drawing(file: Folder) -> NDArray:
+    """Ink of a PNG file that is black on white, framed."""
+    from PIL import Image, ImageOps
+
+    with file.open("rb") as opened, Image.open(opened) as image:
+        page = ImageOps.invert(image.convert("L"))
+    return fit(page.crop(page.getbbox()))

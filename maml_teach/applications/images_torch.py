@@ -67,13 +67,30 @@ def protonet_gradient(
 
 
 def nearest_means(model: FromModule, theta: Tensor, task: Task, distance: Distance) -> Tensor:
-    """``(n_queries, n_ways)``: distance of each query picture of one task from the class means."""
-    n_support = len(task.y_support)
+    """``(n_queries, n_ways)``: distance of each query picture of one task from the class means.
+
+    All pictures go through the network as one batch, as in training.
+    """
     embedded = model.predict(theta, torch.cat([task.x_support, task.x_query]))
-    support, query = embedded[:n_support], embedded[n_support:]
-    ways = range(int(task.y_support.max()) + 1)
-    means = torch.stack([support[task.y_support == way].mean(dim=0) for way in ways])
-    return distance(query, means)
+    return from_means(embedded, task.y_support, distance)
+
+
+def from_means(embedded: Tensor, labels: Tensor, distance: Distance) -> Tensor:
+    """Distance of what comes after the labelled features from the mean of each class of these."""
+    support, query = embedded[: len(labels)], embedded[len(labels) :]
+    ways = range(int(labels.max()) + 1)
+    return distance(query, torch.stack([support[labels == way].mean(dim=0) for way in ways]))
+
+
+def each_alone(model: FromModule, theta: Tensor, task: Task) -> Tensor:
+    """Outputs for the support set and *one* query picture, for each query picture of one task.
+
+    Returns:
+        ``(n_queries, n_support + 1, n_out)``. BatchNorm sees no other query picture: at test time
+        nothing is learned from pictures that are still to be told apart.
+    """
+    batches = (torch.cat([task.x_support, picture[None]]) for picture in task.x_query)
+    return torch.stack([model.predict(theta, batch) for batch in batches])
 
 
 def squared_distance(query: Tensor, means: Tensor) -> Tensor:
@@ -88,20 +105,26 @@ def cosine_distance(query: Tensor, means: Tensor) -> Tensor:
 
 
 def correct_by_means(model: FromModule, theta: Tensor, tasks: Task, distance: Distance) -> NDArray:
-    """Query pictures of each task that are nearest to their own class mean, ``(n_tasks,)``."""
-    tasks = as_tensors(tasks, theta)
+    """Query pictures of each task that are nearest to their own class mean, ``(n_tasks,)``.
+
+    Each goes through the network with the support set and without the other query pictures.
+    """
+    tasks, best = as_tensors(tasks, theta), []
     with torch.no_grad():
-        best = [
-            nearest_means(model, theta, tasks.select(t), distance).argmin(dim=1)
-            for t in range(tasks.n_tasks)
-        ]
+        for t in range(tasks.n_tasks):
+            task = tasks.select(t)
+            scores = [
+                from_means(embedded, task.y_support, distance)
+                for embedded in each_alone(model, theta, task)
+            ]
+            best.append(torch.cat(scores).argmin(dim=1))
     return (torch.stack(best) == tasks.y_query).sum(dim=1).numpy()
 
 
 def correct_after(
     model: FromModule, theta: Tensor, tasks: Task, *, alpha: Rates, steps: Sequence[int]
 ) -> NDArray:
-    """Query pictures that are classified rightly after adapting.
+    """Query pictures that are classified rightly after adapting, each by :func:`each_alone`.
 
     Args:
         model: A wrapped network.
@@ -123,7 +146,8 @@ def correct_after(
                 theta_k = adapt(model, theta_k, one, alpha=rate(alpha, step))[0]
             k = n
             with torch.no_grad():
-                right = model.predict(theta_k, one.x_query[0]).argmax(dim=1) == one.y_query[0]
+                scores = each_alone(model, theta_k, one.select(0))[:, -1]
+                right = scores.argmax(dim=1) == one.y_query[0]
             counts[-1].append(int(right.sum()))
     return torch.tensor(counts).T.numpy()
 

@@ -1,0 +1,186 @@
+"""The official one-shot task of Omniglot, from five alphabets.
+
+    python scripts/train_omniglot.py --data FOLDER      # about 50 minutes on one CPU core
+
+FOLDER holds images_background_small1.zip, images_background_small2.zip and all_runs.zip as they
+are in the folder python of github.com/brendenlake/omniglot. For each of the two background sets and
+each seed MAML and ProtoNet are trained for about the same time; runs are kept in _artifacts/ and go
+on where they stopped. The inner rate and the number of steps are chosen on tasks of the background
+set. Both are judged on the 20 official runs, each test picture by itself. Errors of every seed and
+run, and the MAML start of the first seed, go to maml_teach/data/omniglot.npz.
+"""
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from artifacts import ROOT, seconds_a_step, train_in_stages
+from tqdm import tqdm
+from train_images import Flat
+
+from maml_teach import maml_torch
+from maml_teach.applications.handwriting import Alphabets
+from maml_teach.applications.images import omniglot, one_shot_runs
+from maml_teach.applications.images_torch import (
+    correct_after,
+    correct_by_means,
+    cosine_distance,
+    protonet_gradient,
+    squared_distance,
+    wrapped,
+)
+from maml_teach.tasks import Task
+from maml_teach.train import MetaConfig
+
+WHERE = "the folder python of github.com/brendenlake/omniglot"
+CONFIG = {
+    "made_by": "scripts/train_omniglot.py",
+    "backgrounds": ["small1", "small2"],
+    "seeds": [0, 1, 2],
+    "n_ways": 20,
+    "vary": 0.5,
+    "alpha": 0.4,
+    "n_tasks": 2,
+    "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
+    # As many as take the same time on one core: see ``seconds`` in the file of results.
+    "n_meta_steps": {"maml": 3000, "protonet": 7500},
+    "embedding": 64,
+    "choice": {"n_tasks": 10, "seed": 54321},
+    "rates": [0.03, 0.1, 0.3],
+    "steps": [1, 3, 10, 30],
+}
+# Settings small enough for a test of the script itself.
+QUICK = {
+    **CONFIG,
+    "seeds": [0],
+    "n_meta_steps": dict.fromkeys(CONFIG["n_meta_steps"], 4),
+    "choice": {"n_tasks": 2, "seed": 54321},
+    "rates": [0.1],
+    "steps": [1, 3],
+}
+GRADIENTS = {"maml": maml_torch.maml_gradient, "protonet": protonet_gradient}
+
+
+def recipe(name, classes, config):
+    """``(n_out, family)`` of a method."""
+    n_out = config["embedding"] if name == "protonet" else config["n_ways"]
+    return n_out, Alphabets(classes, config["n_ways"], config["vary"])
+
+
+def train(name, background, classes, seed, config, folder):
+    """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
+    n_out, family = recipe(name, classes, config)
+    model, theta = wrapped(n_out, seed)
+    settings = {key: config[key] for key in ("alpha", "n_tasks")}
+    settings = MetaConfig(
+        n_meta_steps=config["n_meta_steps"][name], n_shots=1, n_queries=1, **settings
+    )
+    rng, file = np.random.default_rng(seed), folder / f"{name}_{background}_{seed}.npz"
+    how = {"rng": rng, "file": file, "gradient": GRADIENTS[name], "every": 250}
+    return train_in_stages(model, theta, family, settings, config["stages"], **how)
+
+
+def as_batch(runs):
+    """The official runs as a batch of tasks."""
+    shown, asked, labels = (np.stack(part) for part in zip(*runs, strict=True))
+    own = np.tile(np.arange(shown.shape[1]), (len(runs), 1))
+    return Task(shown, own, asked, labels)
+
+
+def choose(model, theta, tasks, config):
+    """The inner rate and number of steps that do best on tasks of the background set."""
+    table = [
+        correct_after(model, theta, tasks, alpha=a, steps=config["steps"]).sum(axis=1)
+        for a in config["rates"]
+    ]
+    i, j = np.unravel_index(np.argmax(table), np.shape(table))
+    return config["rates"][i], config["steps"][j]
+
+
+def judge(name, theta, classes, runs, seed, config):
+    """Share of wrong answers in each run, ``(n_runs,)``, and the inner loop if there is one."""
+    n_out, family = recipe(name, classes, config)
+    model, _ = wrapped(n_out, seed)
+    if name == "protonet":
+        right, inner = correct_by_means(model, theta, runs, squared_distance), None
+    else:
+        rng = np.random.default_rng(config["choice"]["seed"])
+        tasks = family.sample(rng, config["choice"]["n_tasks"], 1, 1)
+        alpha, n = inner = choose(model, theta, tasks, config)
+        right = correct_after(model, theta, runs, alpha=alpha, steps=[n])[0]
+    return 1 - right / runs.y_query.shape[1], inner
+
+
+def pixels(runs):
+    """Share of wrong answers of the nearest picture, ``(n_runs,)``."""
+    flat = maml_torch.from_module(Flat(), "cross_entropy")
+    right = correct_by_means(flat, torch.zeros(1), runs, cosine_distance)
+    return 1 - right / runs.y_query.shape[1]
+
+
+def all_errors(backgrounds, runs, config, folder):
+    """Errors of every method, background and seed, the inner loops, and the first MAML starts."""
+    errors, inner, starts = {"errors pixels none": [pixels(runs)]}, {}, {}
+    for name in config["n_meta_steps"]:
+        for background, classes in backgrounds.items():
+            key = f"{name} {background}"
+            errors[f"errors {key}"], inner[key] = [], []
+            for seed in tqdm(config["seeds"], desc=key):
+                theta = train(name, background, classes, seed, config, folder)
+                wrong, loop = judge(name, theta, classes, runs, seed, config)
+                errors[f"errors {key}"].append(wrong)
+                inner[key].append(loop)
+                if name == "maml" and seed == config["seeds"][0]:
+                    starts[f"theta {key}"] = theta.numpy().astype(np.float16)
+    return {key: np.float32(rows) for key, rows in errors.items()}, inner, starts
+
+
+def training_seconds(classes, config):
+    """Seconds of the whole training of each method on this machine, from a few steps in turns."""
+    steps = {}
+    for name in config["n_meta_steps"]:
+        n_out, family = recipe(name, classes, config)
+        how = {"alpha": config["alpha"], "n_inner_steps": 1}
+        sizes = (np.random.default_rng(0), config["n_tasks"], 1, 1)
+        steps[name] = partial(
+            one_step, GRADIENTS[name], *wrapped(n_out, 0), partial(family.sample, *sizes), how
+        )
+    took = seconds_a_step(steps)
+    return {name: took[name] * n for name, n in config["n_meta_steps"].items()}
+
+
+def one_step(gradient, model, theta, draw, how):
+    """What an outer step spends its time on."""
+    gradient(model, theta, draw(), **how)
+
+
+def main():
+    """Train, judge and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help=f"what comes from {WHERE}")
+    parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
+    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "omniglot")
+    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach/data/omniglot.npz")
+    options = parser.parse_args()
+    config, data = QUICK if options.quick else CONFIG, options.data
+    files = {b: data / f"images_background_{b}.zip" for b in config["backgrounds"]}
+    for file in (*files.values(), data / "all_runs.zip"):
+        if not file.exists():
+            parser.error(f"{file} is not there: get it from {WHERE}")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    backgrounds = {background: omniglot(file) for background, file in files.items()}
+    runs = as_batch(one_shot_runs(data / "all_runs.zip"))
+    errors, inner, starts = all_errors(backgrounds, runs, config, options.folder)
+    took = training_seconds(backgrounds[config["backgrounds"][0]], config)
+    settings = {"config": json.dumps(config), "inner": json.dumps(inner)}
+    np.savez_compressed(options.target, seconds=json.dumps(took), **settings, **starts, **errors)
+    for key, rows in errors.items():
+        print(f"{key:28s}", (100 * rows.mean(axis=1)).round(1).tolist())
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
