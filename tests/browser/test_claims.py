@@ -35,7 +35,8 @@ def test_frequency_and_table_agree(opened, frequency):
     one.get_by_role("spinbutton").fill(frequency)
     row = page.evaluate(ROW, frequency)
     said = sentence(one, f"frequency {float(frequency):.2f}")
-    for name, cell in zip(("MAML", "pretrained", "random start"), row[1:], strict=False):
+    shown = row[1], row[3], row[4]  # the second column, MAML tuned, has no curve
+    for name, cell in zip(("MAML", "pretrained", "random start"), shown, strict=True):
         number = float(said.split(f"{name} ")[1].split(",")[0])
         assert number == pytest.approx(mean(cell), abs=0.006)
 

@@ -45,8 +45,8 @@ def test_the_page_adapts_and_finds(visit):
     )
     adapted = box_places(figure)
     assert len(adapted) == 3 and len(set(adapted)) == 3  # true, before, after
-    set_number(figure, "inner steps, as a number", 16)  # the chapter promises a bad fit there
-    status.get_by_text("16 inner steps").wait_for()
+    set_number(figure, "inner steps, as a number", 10)  # the chapter promises a bad fit there
+    status.get_by_text("10 inner steps").wait_for()
     assert overlaps(status)[0] < 0.5 and overlaps(status)[2] < mean_after - 0.2
     set_number(figure, "inner steps, as a number", 0)
     status.get_by_text("0 inner steps").wait_for()
