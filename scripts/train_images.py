@@ -134,9 +134,8 @@ class Flat(torch.nn.Module):
         return x.flatten(1)
 
 
-def choose(model, theta, setting, config, rates_for):
-    """The inner rate and number of steps that do best on episodes of the training scripts."""
-    tasks = tasks_of(glyphs("train"), setting, config["choice"])
+def choose(model, theta, tasks, config, rates_for=float):
+    """The inner rate and number of steps that do best on the tasks, of those in config."""
     table = [
         correct_after(model, theta, tasks, alpha=rates_for(a), steps=config["steps"]).mean(axis=1)
         for a in config["rates"]
@@ -147,7 +146,8 @@ def choose(model, theta, setting, config, rates_for):
 
 def judge_adapting(model, theta, setting, tests, config, rates_for=float):
     """Right answers per test set after the inner loop that was chosen, and that inner loop."""
-    alpha, steps = choose(model, theta, setting, config, rates_for)
+    tasks = tasks_of(glyphs("train"), setting, config["choice"])
+    alpha, steps = choose(model, theta, tasks, config, rates_for)
     inner = {"alpha": rates_for(alpha), "steps": [steps]}
     return {k: correct_after(model, theta, t, **inner)[0] for k, t in tests.items()}, [alpha, steps]
 

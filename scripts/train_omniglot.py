@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from artifacts import ROOT, seconds_a_step, train_in_stages
 from tqdm import tqdm
-from train_images import Flat
+from train_images import Flat, choose
 
 from maml_teach import maml_torch
 from maml_teach.applications.handwriting import Alphabets
@@ -88,16 +88,6 @@ def as_batch(runs):
     shown, asked, labels = (np.stack(part) for part in zip(*runs, strict=True))
     own = np.tile(np.arange(shown.shape[1]), (len(runs), 1))
     return Task(shown, own, asked, labels)
-
-
-def choose(model, theta, tasks, config):
-    """The inner rate and number of steps that do best on tasks of the background set."""
-    table = [
-        correct_after(model, theta, tasks, alpha=a, steps=config["steps"]).sum(axis=1)
-        for a in config["rates"]
-    ]
-    i, j = np.unravel_index(np.argmax(table), np.shape(table))
-    return config["rates"][i], config["steps"][j]
 
 
 def judge(name, theta, classes, runs, seed, config):
