@@ -18,7 +18,7 @@ GRID = CANVAS // STRIDE
 USUAL = 16.0  # pixels: a box of this side has size 0 in what the network says
 
 
-def finder(*, generator: torch.Generator, channels: int = 32) -> nn.Module:
+def finder(*, generator: torch.Generator, channels: int = 32) -> nn.Sequential:
     """Three convolutions with ReLU, the first in strides of four pixels, and five maps.
 
     Args:
@@ -26,11 +26,11 @@ def finder(*, generator: torch.Generator, channels: int = 32) -> nn.Module:
         channels: Width of the convolutions; 32 gives 20,261 parameters.
 
     Returns:
-        An ``nn.Module`` from scenes ``(n, 1, 48, 48)`` to maps ``(n, 5, 12, 12)``: for each cell of
-        four by four pixels a score for being the middle of the box, and the box if it is. Each
-        scene goes through by itself: there is no BatchNorm.
+        An ``nn.Sequential`` from scenes ``(n, 1, 48, 48)`` to maps ``(n, 5, 12, 12)``: for each
+        cell of four by four pixels a score for being the middle of the box, and the box if it is.
+        Each scene goes through by itself: there is no BatchNorm.
     """
-    layers = []
+    layers: list[nn.Module] = []
     for n_in, side, stride in ((1, 7, STRIDE), (channels, 3, 1), (channels, 3, 1)):
         convolution = nn.Conv2d(n_in, channels, side, stride=stride, padding=side // 2)
         nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu", generator=generator)

@@ -271,7 +271,8 @@ def _characters(in_font: Iterable[int]) -> Iterator[tuple[str, str]]:
 
 def _render_all() -> dict[str, ImageClasses]:
     fonts = [_font(face) for face in FACES]
-    seen = _unit([_render(fonts[0][0], digit) for digit in "0123456789"])  # see ``digits``
+    drawn = (_render(fonts[0][0], digit) for digit in "0123456789")  # see ``digits``
+    seen = _unit([image for image in drawn if image is not None])
     found: dict[str, dict[str, list[NDArray]]] = {"train": {}, "test": {}}
     for character, split in _characters(fonts[0][1]):
         first = _render(fonts[0][0], character)
