@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,20 @@ def seconds_a_step(functions, n_rounds=9):
     """Median seconds of each of ``functions``, by name, called in turns."""
     took = np.median(seconds(functions.values(), n_rounds), axis=0)
     return dict(zip(functions, took.tolist(), strict=True))
+
+
+def training_seconds(methods, n_meta_steps, **inner):
+    """Seconds of the whole training of each method on this machine, from a few steps in turns.
+
+    ``methods`` has for each name what an outer step is made of: the gradient, the model and its
+    parameters, and a function that draws the tasks. ``inner`` goes to every gradient.
+    """
+
+    def one_step(gradient, start, draw):
+        gradient(*start, draw(), **inner)
+
+    took = seconds_a_step({name: partial(one_step, *parts) for name, parts in methods.items()})
+    return {name: took[name] * n for name, n in n_meta_steps.items()}
 
 
 def train_in_stages(model, theta, family, config, stages, *, rng, file, **how):

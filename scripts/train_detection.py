@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from artifacts import options, seconds_a_step, train_in_stages
+from artifacts import options, seconds_a_step, train_in_stages, training_seconds
 from tqdm import tqdm
 
 from maml_teach import maml_torch
@@ -190,15 +190,11 @@ def costs(config, inner):
     in five scenes, with the inner loop that was chosen.
     """
     n_shots, rng = config["most_shots"], np.random.default_rng(0)
-    settings = {"alpha": config["alpha"], "n_inner_steps": config["n_inner_steps"]}
-    family = Scenes(glyphs("train"), fewest=1)
     sizes = (rng, config["n_tasks"], n_shots, config["n_queries"])
-
-    def one_step(name, start):
-        GRADIENTS[name](*start, family.sample(*sizes), **settings)
-
-    steps = {name: partial(one_step, name, model_for(name, 0)) for name in GRADIENTS}
-    took = seconds_a_step(steps)
+    draw = partial(Scenes(glyphs("train"), fewest=1).sample, *sizes)
+    methods = {name: (gradient, model_for(name, 0), draw) for name, gradient in GRADIENTS.items()}
+    inner_loop = {"alpha": config["alpha"], "n_inner_steps": config["n_inner_steps"]}
+    took = training_seconds(methods, config["n_meta_steps"], **inner_loop)
     tasks = tasks_of("test", n_shots, {**config["test"], "n_tasks": 1}, config)
     uses = {"match": partial(found_by_match, *model_for("match", 0), tasks)}
     for name, (_, optimizer) in CONTESTANTS.items():
@@ -207,7 +203,7 @@ def costs(config, inner):
         uses[name] = partial(found_after, *wrapped(0), tasks, **loop)
     used = seconds_a_step(uses)
     return {
-        "seconds": {name: took[name] * n for name, n in config["n_meta_steps"].items()},
+        "seconds": took,
         "milliseconds": {name: 1000 * value for name, value in used.items()},
     }
 

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from artifacts import options, seconds_a_step, train_in_stages
+from artifacts import options, seconds_a_step, train_in_stages, training_seconds
 from tqdm import tqdm
 
 from maml_teach import maml_torch
@@ -80,10 +80,15 @@ class AllClasses:
         return Task(x, labels, x, labels)
 
 
+def head_only(model, alpha):
+    """The inner rate for the last layer, and none below."""
+    return maml_torch.rates_by_name(model.module, {"13": alpha})
+
+
 def anil_gradient(model, theta, tasks, *, alpha, n_inner_steps):
     """MAML with a rate for the head only."""
-    rates = maml_torch.rates_by_name(model.module, {"13": alpha})
-    return maml_torch.maml_gradient(model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps)
+    how = {"alpha": head_only(model, alpha), "n_inner_steps": n_inner_steps}
+    return maml_torch.maml_gradient(model, theta, tasks, **how)
 
 
 def recipe(name, config):
@@ -134,30 +139,33 @@ class Flat(torch.nn.Module):
         return x.flatten(1)
 
 
-def choose(model, theta, tasks, config, rates_for=float):
+def features(model, theta):
+    """The network without its last layer, and the parameters of that."""
+    below = maml_torch.from_module(model.module[:-1], "cross_entropy")
+    return below, theta[: below.n_params]
+
+
+def correct_by(name, model, theta, tasks, alpha, steps):
+    """Right answers of a method that adapts, after each number of steps."""
+    rates = head_only(model, alpha) if name == "anil" else alpha
+    return correct_after(model, theta, tasks, alpha=rates, steps=steps)
+
+
+def choose(name, model, theta, tasks, config):
     """The inner rate and number of steps that do best on the tasks, of those in config."""
     table = [
-        correct_after(model, theta, tasks, alpha=rates_for(a), steps=config["steps"]).mean(axis=1)
-        for a in config["rates"]
+        correct_by(name, model, theta, tasks, alpha, config["steps"]).mean(axis=1)
+        for alpha in config["rates"]
     ]
     i, j = np.unravel_index(np.argmax(table), np.shape(table))
     return config["rates"][i], config["steps"][j]
-
-
-def judge_adapting(model, theta, setting, tests, config, rates_for=float):
-    """Right answers per test set after the inner loop that was chosen, and that inner loop."""
-    tasks = tasks_of(glyphs("train"), setting, config["choice"])
-    alpha, steps = choose(model, theta, tasks, config, rates_for)
-    inner = {"alpha": rates_for(alpha), "steps": [steps]}
-    return {k: correct_after(model, theta, t, **inner)[0] for k, t in tests.items()}, [alpha, steps]
 
 
 def start_of(name, thetas, seed, config):
     """Model and parameters that a method is tested with."""
     model, theta = wrapped(recipe(name, config)[0], seed)
     if name == "joint":  # its features, not its classes
-        model = maml_torch.from_module(model.module[:-1], "cross_entropy")
-        return model, thetas[name][: model.n_params]
+        return features(model, thetas[name])
     if name == "finetuned":  # the features of joint, with a new head
         n_head = 5 * 129
         theta = torch.cat([thetas["joint"][: theta.numel() - n_head], theta[-n_head:]])
@@ -172,10 +180,12 @@ def judge(name, setting, tests, thetas, seed, config):
     if name in DISTANCES:
         distance = DISTANCES[name]
         return {k: correct_by_means(model, theta, t, distance) for k, t in tests.items()}, None
-    rates = (
-        (lambda a: maml_torch.rates_by_name(model.module, {"13": a})) if name == "anil" else float
-    )
-    return judge_adapting(model, theta, setting, tests, config, rates)
+    tasks = tasks_of(glyphs("train"), setting, config["choice"])
+    alpha, n = choose(name, model, theta, tasks, config)
+    return {k: correct_by(name, model, theta, t, alpha, [n])[0] for k, t in tests.items()}, [
+        alpha,
+        n,
+    ]
 
 
 def judge_all(thetas, seed, config, folder):
@@ -217,17 +227,13 @@ def costs(thetas, seed, config, inner):
     ``seconds`` of the whole training, and ``milliseconds`` to learn five characters from one
     example each and to name 25 pictures, with the inner loop that was chosen.
     """
-    settings = {"alpha": config["alpha"], "n_inner_steps": 1}
     sizes = (np.random.default_rng(0), config["n_tasks"], 1, config["n_queries"])
-
-    def one_step(gradient, start, family):
-        gradient(*start, family.sample(*sizes), **settings)
-
-    steps = {}
+    methods = {}
     for name in config["n_meta_steps"]:
         n_out, gradient, family = recipe(name, config)
-        steps[name] = partial(one_step, gradient, wrapped(n_out, seed), family)
-    took, uses = seconds_a_step(steps), {}
+        methods[name] = gradient, wrapped(n_out, seed), partial(family.sample, *sizes)
+    took = training_seconds(methods, config["n_meta_steps"], alpha=config["alpha"], n_inner_steps=1)
+    uses = {}
     one = tasks_of(glyphs("test"), "5w1s", {**config["test"], "n_tasks": 1})
     for name in (*ADAPTING, *DISTANCES):
         model, theta = start_of(name, thetas, seed, config)
@@ -235,10 +241,10 @@ def costs(thetas, seed, config, inner):
             use = partial(correct_by_means, model, theta, one, DISTANCES[name])
         else:
             alpha, n = inner[f"{name} 5w1s"]
-            use = partial(correct_after, model, theta, one, alpha=alpha, steps=[n])
+            use = partial(correct_by, name, model, theta, one, alpha, [n])
         uses[name] = use
     return {
-        "seconds": {name: took[name] * n for name, n in config["n_meta_steps"].items()},
+        "seconds": took,
         "milliseconds": {name: 1000 * value for name, value in seconds_a_step(uses).items()},
     }
 
