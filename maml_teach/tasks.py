@@ -61,6 +61,22 @@ class Task:
         """A batch from points ``(n_tasks, n, ...)``: the first ``n_shots`` are the support set."""
         return cls(x[:, :n_shots], y[:, :n_shots], x[:, n_shots:], y[:, n_shots:])
 
+    @classmethod
+    def by_class(cls, x: NDArray, n_shots: int) -> Self:
+        """A batch of classification from examples ``(n_tasks, n_ways, n_each, ...)`` of each class.
+
+        The first ``n_shots`` of a class are in the support set, and its place is its label.
+
+        >>> Task.by_class(np.zeros((3, 5, 4, 2)), n_shots=1).x_query.shape
+        (3, 15, 2)
+        """
+        n_tasks, n_ways = x.shape[:2]
+        parts = x[:, :, :n_shots], x[:, :, n_shots:]
+        y = [np.repeat(np.arange(n_ways), part.shape[2]) for part in parts]
+        x_support, x_query = (part.reshape(n_tasks, -1, *x.shape[3:]) for part in parts)
+        y_support, y_query = (np.tile(labels, (n_tasks, 1)) for labels in y)
+        return cls(x_support, y_support, x_query, y_query)
+
     @property
     def n_tasks(self) -> int:
         """Length of the leading axis: the number of tasks when this is a batch."""

@@ -56,11 +56,7 @@ class Alphabets:
         n_each = n_shots + n_queries
         ways = np.concatenate([self._ways(rng) for _ in range(n_tasks)])
         images = self.pictures(rng, ways, n_each)
-        images = images.reshape(n_tasks, self.n_ways, n_each, 1, SIZE, SIZE)
-        x = [part.reshape(n_tasks, -1, 1, SIZE, SIZE) for part in np.split(images, [n_shots], 2)]
-        y = [np.repeat(np.arange(self.n_ways), n) for n in (n_shots, n_queries)]
-        y = [np.tile(labels, (n_tasks, 1)) for labels in y]
-        return Task(x[0], y[0], x[1], y[1])
+        return Task.by_class(images.reshape(n_tasks, -1, n_each, 1, SIZE, SIZE), n_shots)
 
     def pictures(self, rng: Generator, classes: Iterable[int], n_each: int) -> NDArray:
         """``n_each`` drawings of each class, ``(len(classes) * n_each, 28, 28)``, none twice.

@@ -127,10 +127,7 @@ class FewShotImages:
         drawn = [self._class(number) for number in self.ways(rng, n_tasks).ravel()]
         drawn = [_shown_and_asked(rng, own, n_shots, n_queries) for own in drawn]
         images = self._varied(rng, drawn).reshape(n_tasks, self.n_ways, -1, 1, SIZE, SIZE)
-        x = [part.reshape(n_tasks, -1, 1, SIZE, SIZE) for part in np.split(images, [n_shots], 2)]
-        y = [np.repeat(np.arange(self.n_ways), n) for n in (n_shots, n_queries)]
-        y = [np.tile(labels, (n_tasks, 1)) for labels in y]
-        return Task(x[0], y[0], x[1], y[1])
+        return Task.by_class(images, n_shots)
 
     def ways(self, rng: Generator, n_tasks: int) -> NDArray:
         """Numbers of the classes of each task, ``(n_tasks, n_ways)``, as :meth:`sample` draws."""
