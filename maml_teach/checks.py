@@ -1,6 +1,7 @@
-"""Numerical checks: what a gradient must equal, by how much it misses, and the likeliest reason.
+"""Checks: what a gradient must equal, by how much it misses and why; and what is odd in tasks.
 
 ``central_difference`` and ``check_meta_gradient`` judge by values of the objective alone.
+``check_tasks`` looks at a batch of tasks before anything is trained on it.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .diagnosis import Problem, SingleTask, as_numpy, ask, diagnose, objective
-from .inputs import Array
+from .inputs import Array, Inputs, arrays_in
 from .protocols import Model
 from .tasks import Task, check_batch, check_inner_loop, check_rate
 
@@ -225,3 +226,146 @@ def _functions(model: Model, theta: Array) -> SingleTask:
 
 def _single(tasks: Task) -> list[Task]:
     return [tasks.select(index) for index in range(tasks.n_tasks)]
+
+
+SCALES = (0.01, 20.0)  # the typical size of an input, as a root mean square, lies between these
+SURE = 0.01  # labels agree by chance with less than this probability: then it is no chance
+
+
+def check_tasks(tasks: Task) -> list[str]:
+    """What looks wrong in a batch of tasks, before anything is trained on it.
+
+    It finds support points that are query points too, inputs with two labels in one task, classes
+    that are asked for and not shown, labels that give a class away because its number is the same
+    in every task, inputs of an odd scale or all alike, and tasks that are all the same. Points
+    count as the same only if they are equal to the last digit.
+
+    Args:
+        tasks: A batch of tasks: inputs ``(n_tasks, n, ...)``, or a tuple or dict of such arrays,
+            and targets ``(n_tasks, n, n_out)``, or integer labels ``(n_tasks, n)``. NumPy arrays
+            or tensors.
+
+    Returns:
+        A sentence for each thing that looks wrong; an empty list if nothing does.
+
+    Raises:
+        ValueError: If ``tasks`` is a single task, or support and query count differently.
+
+    >>> from maml_teach.tasks import Sinusoids, Task
+    >>> tasks = Sinusoids().sample(np.random.default_rng(0), 4, 5, 5)
+    >>> check_tasks(tasks)
+    []
+    >>> [found] = check_tasks(replace(tasks, x_query=tasks.x_support))
+    >>> found
+    '4 of 4 tasks, first task 0: a support point is also a query point'
+    """
+    check_batch(tasks)
+    points = Task(
+        _as_rows(tasks.x_support),
+        as_numpy(tasks.y_support),
+        _as_rows(tasks.x_query),
+        as_numpy(tasks.y_query),
+    )
+    found = (look(points) for look in LOOKS_AT_TASKS)
+    return [sentence for sentence in found if sentence]
+
+
+def _as_rows(x: Inputs) -> NDArray:
+    """Each point as one row of numbers, ``(n_tasks, n, n_numbers)``."""
+    parts = [as_numpy(array) for array in arrays_in(x)]
+    rows = [np.asarray(part, float).reshape(*part.shape[:2], -1) for part in parts]
+    return np.concatenate(rows, axis=2) + 0.0  # no zero with a minus sign, which has other bytes
+
+
+def _keys(x: NDArray) -> list[list[bytes]]:
+    """What tells points apart, by task."""
+    return [[row.tobytes() for row in np.ascontiguousarray(of_task)] for of_task in x]
+
+
+def _labelled(tasks: Task) -> list[list[tuple[bytes, int]]]:
+    """All points of each task with their labels; none if the targets are no labels."""
+    if not np.issubdtype(tasks.y_support.dtype, np.integer):
+        return [[] for _ in range(tasks.n_tasks)]
+    x, y = (
+        np.concatenate([getattr(tasks, f"{part}_{of}") for of in ("support", "query")], axis=1)
+        for part in "xy"
+    )
+    return [
+        list(zip(keys, map(int, own), strict=True)) for keys, own in zip(_keys(x), y, strict=True)
+    ]
+
+
+def _some(odd: list[bool], what: str) -> str:
+    """A sentence that says in how many tasks it is odd; nothing if in none."""
+    if not any(odd):
+        return ""
+    return f"{sum(odd)} of {len(odd)} tasks, first task {odd.index(True)}: {what}"
+
+
+def _shared_points(tasks: Task) -> str:
+    pairs = zip(_keys(tasks.x_support), _keys(tasks.x_query), strict=True)
+    odd = [not set(support).isdisjoint(query) for support, query in pairs]
+    return _some(odd, "a support point is also a query point")
+
+
+def _two_labels(tasks: Task) -> str:
+    odd = [len(set(own)) > len({key for key, _ in own}) for own in _labelled(tasks)]
+    return _some(odd, "the same input has two different labels")
+
+
+def _missing_classes(tasks: Task) -> str:
+    if not np.issubdtype(tasks.y_support.dtype, np.integer):
+        return ""
+    pairs = zip(tasks.y_support, tasks.y_query, strict=True)
+    odd = [not set(query.ravel()) <= set(support.ravel()) for support, query in pairs]
+    return _some(odd, "a class of the query set is missing from the support set")
+
+
+def _telling_labels(tasks: Task) -> str:
+    """One label in all tasks for each input that comes again, more often than chance allows."""
+    by_input: dict[bytes, list[int]] = {}
+    labelled = _labelled(tasks)
+    for own in labelled:
+        for key, label in set(own):
+            by_input.setdefault(key, []).append(label)
+    again = [labels for labels in by_input.values() if len(labels) > 1]
+    n_repeats = sum(len(labels) - 1 for labels in again)
+    n_classes = len({label for own in labelled for _, label in own})
+    if n_classes < 2 or any(len(set(labels)) > 1 for labels in again):
+        return ""
+    if n_repeats * np.log(n_classes) < -np.log(SURE):
+        return ""
+    return (
+        f"{len(again)} inputs occur in several tasks and have the same label in all of them: "
+        "number the classes anew in each task, or the label gives the class away"
+    )
+
+
+def _odd_inputs(tasks: Task) -> str:
+    x = np.concatenate([tasks.x_support, tasks.x_query], axis=1)
+    if alike := _some([bool((one == one[0]).all()) for one in x], "all inputs are the same"):
+        return alike
+    size, (low, high) = float(np.sqrt(np.mean(x**2))), SCALES
+    if low <= size <= high:
+        return ""
+    return f"the inputs have a typical size of {size:.2g}: bring them near 1 (mean 0, spread 1)"
+
+
+def _same_tasks(tasks: Task) -> str:
+    x = np.concatenate([tasks.x_support, tasks.x_query], axis=1)
+    y = np.concatenate([tasks.y_support, tasks.y_query], axis=1)
+    targets = _keys(y.reshape(*y.shape[:2], -1))
+    different = {frozenset(zip(*one, strict=True)) for one in zip(_keys(x), targets, strict=True)}
+    if tasks.n_tasks < 2 or len(different) > 1:
+        return ""
+    return f"all {tasks.n_tasks} tasks hold the same points: there is one task to learn, not many"
+
+
+LOOKS_AT_TASKS = (
+    _shared_points,
+    _two_labels,
+    _missing_classes,
+    _telling_labels,
+    _odd_inputs,
+    _same_tasks,
+)
