@@ -1,13 +1,14 @@
 """Train and judge the language classifiers of the book.
 
-    OMP_NUM_THREADS=1 python scripts/train_language.py          # about 25 minutes on one CPU core
+    OMP_NUM_THREADS=1 python scripts/train_language.py          # about 45 minutes on one CPU core
 
 The names come from Unicode CLDR by way of babel. For each seed MAML, FOMAML, ANIL, ProtoNet and a
 classifier of all training languages ("joint") are trained, and MAML again on fewer languages; runs
 are kept in _artifacts/ and go on where they stopped. Inner rates and steps for testing are chosen
 for each method on languages that are neither trained nor tested on. Then all methods judge the
-same tasks of the test languages. Counts of every task and seed, the MAML start of the first seed,
-and some names of every language for the page go to maml_teach/data/language.npz.
+same tasks of the test languages, and tasks of the half of them that is closest to a language of the
+training ("near"), and of the other half ("far"). Counts of every task and seed, the MAML start of
+the first seed, and some names of every language for the page go to maml_teach/data/language.npz.
 """
 
 import json
@@ -33,6 +34,7 @@ from maml_teach.applications.language import (
     language_name,
     nearest_centroid,
     nearest_whitened,
+    relatives,
     whitening,
 )
 from maml_teach.mlp import MLP
@@ -63,8 +65,8 @@ CONFIG = {
     "n_train_languages": [8, 20, 50],
     "test": {"n_tasks": 200, "seed": 12345, "n_queries": 10},
     "choice": {"n_tasks": 40, "seed": 54321, "n_queries": 10},
-    "rates": [0.1, 0.3, 1.0, 3.0],
-    "steps": [1, 2, 5, 10, 20, 50],
+    "rates": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
+    "steps": [1, 2, 5, 10, 20, 50, 100, 200],
     "n_whitening": 40,  # samples of each training language
     "shares": [0.3, 1.0, 3.0, 10.0, 30.0],
 }
@@ -72,7 +74,7 @@ CONFIG = {
 QUICK = {
     **CONFIG,
     "seeds": [0],
-    "split": {"seed": 2, "n_test": 5, "n_choice": 5},
+    "split": {"seed": 2, "n_test": 10, "n_choice": 5},
     "n_names": 80,
     "n_names_shown": 40,
     "n_meta_steps": 4,
@@ -134,6 +136,23 @@ def split_languages(names, config):
     end = np.cumsum([config["split"][key] for key in ("n_test", "n_choice")])
     parts = {"test": order[: end[0]], "choice": order[end[0] : end[1]], "train": order[end[1] :]}
     return {part: {name: few[name] for name in some} for part, some in parts.items()}
+
+
+def all_families(names):
+    """The families of the three parts, and of the halves of the test: ``near`` and ``far``."""
+    order = list(relatives(names["test"], names["train"]))
+    middle = len(order) // 2
+    halves = {"near": order[:middle], "far": order[middle:]}
+    halves = {half: {name: names["test"][name] for name in own} for half, own in halves.items()}
+    return {part: WhichLanguage(some) for part, some in (names | halves).items()}
+
+
+def tests_of(families, n_shots, config):
+    """The tasks that judge, by what the name of a method gets: all, or those of one half."""
+    return {
+        half: tasks_of(families[part], n_shots, config["test"])
+        for half, part in {"": "test", " near": "near", " far": "far"}.items()
+    }
 
 
 def spread(some, n):
@@ -252,15 +271,18 @@ class Hidden(maml_torch.MLP):
 
 def judge(thetas, seed, families, n_shots, config):
     """Right answers ``(n_tasks,)`` of every method, and the inner loops that were chosen."""
-    tests, choice = (tasks_of(families[part], n_shots, config[part]) for part in ("test", "choice"))
+    tests = tests_of(families, n_shots, config)
+    choice = tasks_of(families["choice"], n_shots, config["choice"])
     counts, inner = {}, {}
     for name, (theta, head) in tqdm(starts(thetas, seed).items(), desc=f"seed {seed}"):
         alpha, steps = inner[name] = choose(theta, choice, config, head)
-        counts[name] = correct_after(theta, tests, rates_for(alpha, head), [steps])[0]
-    for name in DISTANCES:
-        counts[name] = by_means(name, thetas, tests, config)
-    counts["centroid"] = (nearest_centroid(tests) == tests.y_query).sum(axis=1)
-    counts["maml before"] = correct_after(thetas["maml"], tests, 1.0, [0])[0]
+        for half, tasks in tests.items():
+            counts[name + half] = correct_after(theta, tasks, rates_for(alpha, head), [steps])[0]
+    for half, tasks in tests.items():
+        for name in DISTANCES:
+            counts[name + half] = by_means(name, thetas, tasks, config)
+        counts["centroid" + half] = (nearest_centroid(tasks) == tasks.y_query).sum(axis=1)
+    counts["maml before"] = correct_after(thetas["maml"], tests[""], 1.0, [0])[0]
     return counts, inner
 
 
@@ -275,12 +297,12 @@ def whitened(families, config):
     centre, found, chosen = samples.mean(axis=(0, 1)), {}, {}
     matrices = {share: whitening(samples, share) for share in config["shares"]}
     for n_shots in (1, 5):
-        tests, choice = (
-            tasks_of(families[part], n_shots, config[part]) for part in ("test", "choice")
-        )
+        choice = tasks_of(families["choice"], n_shots, config["choice"])
         right = {s: right_of(choice, centre, matrix).mean() for s, matrix in matrices.items()}
         share = chosen[f"{n_shots}"] = max(right, key=right.get)
-        found[f"centroid whitened, {n_shots}"] = right_of(tests, centre, matrices[share])[None]
+        for half, tasks in tests_of(families, n_shots, config).items():
+            counts = right_of(tasks, centre, matrices[share])
+            found[f"centroid whitened{half}, {n_shots}"] = counts[None]
     return found, chosen
 
 
@@ -315,7 +337,7 @@ def main():
     asked = arguments(__doc__.splitlines()[0], "language", rivals=purpose)
     folder, config = asked.folder, QUICK if asked.quick else CONFIG
     names = split_languages(distinct_languages(), config)
-    families = {part: WhichLanguage(some) for part, some in names.items()}
+    families = all_families(names)
     rows, shares = whitened(families, config)
     if asked.rivals:
         texts = {"config": json.dumps(config), "shares": json.dumps(shares)}

@@ -18,6 +18,8 @@ from maml_teach.applications.language import (
     distinct_languages,
     fnv1a,
     language_name,
+    relatives,
+    words,
 )
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Task
@@ -28,7 +30,7 @@ CONFIG = script.CONFIG
 SMALL = {
     **CONFIG,
     "seeds": [0, 1],
-    "split": {"seed": 2, "n_test": 6, "n_choice": 7},
+    "split": {"seed": 2, "n_test": 11, "n_choice": 7},
     "n_names": 80,
     "n_names_shown": 40,
     "n_tasks": 2,
@@ -43,6 +45,7 @@ SMALL = {
     "n_whitening": 8,
     "shares": [0.5, 2.0],
 }
+PAIR, HALVES = ("test", "train"), ("near", "far")
 BETAS = 7 * [1e-3] + 3 * [3e-4]
 NET = maml_torch.MLP((1024, 64, 5), "tanh", "cross_entropy")
 HEAD = np.arange(MODEL.n_params) >= 1025 * 64
@@ -96,6 +99,26 @@ def some_of(names, n, seed):
 def tasks_of(names, n_shots, what):
     rng = np.random.default_rng(what["seed"])
     return WhichLanguage(names).sample(rng, what["n_tasks"], n_shots, what["n_queries"])
+
+
+def halves_of(names):
+    """The test languages in two halves, by their cosine with the closest one of the training."""
+    mine, known = ({one: profile(some) for one, some in names[p].items()} for p in PAIR)
+    closest = {one: max(x @ y for y in known.values()) for one, x in mine.items()}
+    order = sorted(closest, key=closest.get, reverse=True)
+    parts = order[: len(order) // 2], order[len(order) // 2 :]
+    own = lambda some: {one: names["test"][one] for one in some}  # noqa: E731
+    return {half: own(some) for half, some in zip(HALVES, parts, strict=True)}
+
+
+def profile(some):
+    """Square roots of how often each bucket is hit by all names of a language, of length one."""
+    found = np.zeros(1024)
+    for padded in (f" {word} " for name in some for word in words(name)):
+        for n in (1, 2, 3):
+            for at in range(len(padded) - n + 1):
+                found[fnv1a(padded[at : at + n]) % 1024] += 1
+    return np.sqrt(found / found.sum())
 
 
 def random_start(seed):
@@ -166,9 +189,10 @@ def parts(languages):
 def test_the_shipped_file_is_of_these_settings(small):
     assert json.loads(str(SHIPPED["config"])) == CONFIG
     assert set(SHIPPED) == set(small[0])
-    methods = [*STARTS, "protonet", "joint centroid", "centroid", "maml before"]
-    rows = [f"{name}, {n_shots}" for name in methods for n_shots in (1, 5)]
-    whitened = [f"centroid whitened, {n_shots}" for n_shots in (1, 5)]
+    methods, parts = [*STARTS, "protonet", "joint centroid", "centroid"], ["", " near", " far"]
+    rows = [f"{name}{part}, {n}" for name in methods for part in parts for n in (1, 5)]
+    rows += [f"maml before, {n_shots}" for n_shots in (1, 5)]
+    whitened = [f"centroid whitened{part}, {n}" for part in parts for n in (1, 5)]
     rest = ["config", "inner", "shares", "names", "maml", "fewer"]
     assert set(SHIPPED) == {*rest, *rows, *whitened}
     assert all(SHIPPED[row].shape == (1, 200) for row in whitened)
@@ -191,6 +215,20 @@ def test_the_shipped_names_are_those_of_the_languages_in_three_parts(languages):
         assert list(shown[part]) == list(some)
         assert all(tuple(shown[part][one]) == evenly(names, 60) for one, names in some.items())
     assert titles == {one: language_name(one) for one in languages}
+
+
+def test_the_halves_share_no_language_and_one_is_closer_to_the_training(languages):
+    names = split(languages, CONFIG)
+    near, far = halves_of(names).values()
+    assert len(near) == len(far) == 15 and {*near, *far} == set(names["test"])
+    families = script.all_families(names)
+    assert (families["near"].names, families["far"].names) == (near, far)
+    found = relatives(names["test"], names["train"])
+    closest = [found[one][1] for one in [*near, *far]]
+    assert min(closest[:15]) >= max(closest[15:]) and max(closest) < 1
+    # Sister languages stand on both sides of the split; the first half is where to find them.
+    for one, sister in (("nl", "af"), ("sv", "no"), ("cs", "sk"), ("zu", "xh"), ("fi", "et")):
+        assert one in near and found[one][0] == sister
 
 
 def test_the_names_of_a_small_run(small, parts):
@@ -239,6 +277,12 @@ def test_the_file_keeps_the_network_of_the_first_seed(small):
     assert np.array_equal(small[0]["maml"], np.float16(small[1]["maml_0"]))
 
 
+def judging(names, n_shots):
+    """The tasks that judge in a small run: of all test languages, and of each half."""
+    parts = {"": names["test"], **{f" {half}": own for half, own in halves_of(names).items()}}
+    return {half: tasks_of(own, n_shots, SMALL["test"]) for half, own in parts.items()}
+
+
 @pytest.mark.parametrize(("seed", "n_shots"), list(product((0, 1), (1, 5))))
 def test_every_count_and_inner_loop_of_a_small_run(small, parts, seed, n_shots):
     made, thetas = small
@@ -247,16 +291,19 @@ def test_every_count_and_inner_loop_of_a_small_run(small, parts, seed, n_shots):
     starts |= {"scratch": random_start(seed)}
     starts |= {"new head": np.append(features, np.zeros(HEAD.sum()))}
     inner = json.loads(str(made["inner"]))[str(n_shots)][seed]
-    choice, test = (tasks_of(parts[p], n_shots, SMALL[p]) for p in ("choice", "test"))
+    choice, tests = tasks_of(parts["choice"], n_shots, SMALL["choice"]), judging(parts, n_shots)
     pairs, wanted = list(product(SMALL["rates"], SMALL["steps"])), {}
     for name, (start, head) in STARTS.items():
         table = [sum(right_after(starts[start], choice, *p, head=head)) for p in pairs]
         assert inner[name] == list(pairs[int(np.argmax(table))])
-        wanted[name] = right_after(starts[start], test, *inner[name], head=head)
-    wanted["maml before"] = right_after(starts["maml"], test, 1.0, 0)
-    wanted["centroid"] = right_by_means(test, lambda x: x, cosine=True)
-    wanted["joint centroid"] = right_by_means(test, hidden(features), cosine=True)
-    wanted["protonet"] = right_by_means(test, embedded(starts["protonet"], 8), cosine=False)
+        for half, test in tests.items():
+            wanted[name + half] = right_after(starts[start], test, *inner[name], head=head)
+    wanted["maml before"] = right_after(starts["maml"], tests[""], 1.0, 0)
+    for half, test in tests.items():
+        wanted["centroid" + half] = right_by_means(test, lambda x: x, cosine=True)
+        wanted["joint centroid" + half] = right_by_means(test, hidden(features), cosine=True)
+        own = embedded(starts["protonet"], 8)
+        wanted["protonet" + half] = right_by_means(test, own, cosine=False)
     found = {name: made[f"{name}, {n_shots}"][seed].tolist() for name in wanted}
     assert found == {name: list(map(int, right)) for name, right in wanted.items()}
 
@@ -342,7 +389,7 @@ def test_shipped_counts_on_the_training_languages(languages):
     assert few_differ(SHIPPED["fewer"][0, 3, 0, :12], right_after(theta, few, 1.0, 5))
 
 
-def right_when_whitened(names, config, n_shots, part):
+def right_when_whitened(names, config, tasks):
     """Right answers of the nearest mean, by share: a singular value decomposition, task by task."""
     family = WhichLanguage(names["train"])
     n, rng = len(names["train"]), np.random.default_rng(0)
@@ -351,7 +398,7 @@ def right_when_whitened(names, config, n_shots, part):
     _, sizes, directions = np.linalg.svd(off, full_matrices=True)
     variances = np.zeros(1024)
     variances[: len(sizes)] = sizes**2 / (len(off) - n)
-    tasks, found = tasks_of(names[part], n_shots, config[part]), {}
+    found = {}
     for share in config["shares"]:
         scale = (variances + share * variances.mean()) ** -0.5
         features = lambda z, s=scale: ((z - x.mean(axis=(0, 1))) @ directions.T) * s  # noqa: E731
@@ -362,17 +409,19 @@ def right_when_whitened(names, config, n_shots, part):
 def test_the_whitened_row_is_of_the_share_that_is_best_on_the_choice_languages(small, parts):
     made, _ = small
     for n_shots in (1, 5):
-        choice, test = (
-            right_when_whitened(parts, SMALL, n_shots, part) for part in ("choice", "test")
+        choice = right_when_whitened(
+            parts, SMALL, tasks_of(parts["choice"], n_shots, SMALL["choice"])
         )
         share = json.loads(str(made["shares"]))[str(n_shots)]
         assert sum(choice[share]) == max(map(sum, choice.values()))
-        assert made[f"centroid whitened, {n_shots}"].tolist() == [list(map(int, test[share]))]
+        for half, tasks in judging(parts, n_shots).items():
+            row = right_when_whitened(parts, {**SMALL, "shares": [share]}, tasks)[share]
+            assert made[f"centroid whitened{half}, {n_shots}"].tolist() == [list(map(int, row))]
 
 
 def test_the_shipped_whitened_row(shipped_tasks):
-    n_shots, _, names = shipped_tasks
+    n_shots, tasks, names = shipped_tasks
     share = json.loads(str(SHIPPED["shares"]))[str(n_shots)]
     assert share not in (CONFIG["shares"][0], CONFIG["shares"][-1])  # no edge of the table
-    found = right_when_whitened(names, {**CONFIG, "shares": [share]}, n_shots, "test")[share]
+    found = right_when_whitened(names, {**CONFIG, "shares": [share]}, tasks)[share]
     assert few_differ(SHIPPED[f"centroid whitened, {n_shots}"][0], found)

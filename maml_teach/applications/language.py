@@ -159,13 +159,9 @@ class WhichLanguage:
             ValueError: If a language that is drawn has too few names.
         """
         check_counts(n_tasks=n_tasks, n_shots=n_shots, n_queries=n_queries)
-        n_each, ways = n_shots + n_queries, self.n_ways
+        n_each = n_shots + n_queries
         x = self.samples_of(rng, self.ways(rng, n_tasks).ravel(), n_each)
-        x = x.reshape(n_tasks, ways, n_each, N_BUCKETS)
-        parts = [part.reshape(n_tasks, -1, N_BUCKETS) for part in np.split(x, [n_shots], axis=2)]
-        labels = [np.repeat(np.arange(ways), n) for n in (n_shots, n_queries)]
-        y = [np.tile(one, (n_tasks, 1)) for one in labels]
-        return Task(parts[0], y[0], parts[1], y[1])
+        return Task.by_class(x.reshape(n_tasks, -1, n_each, N_BUCKETS), n_shots)
 
     def ways(self, rng: Generator, n_tasks: int) -> NDArray:
         """Numbers of the languages of each task, ``(n_tasks, n_ways)``, as :meth:`sample` draws."""
@@ -214,6 +210,32 @@ def shipped_names(part: str) -> dict[str, tuple[str, ...]]:
 def shipped_titles() -> dict[str, str]:
     """What English calls each language, by locale: ``{"fi": "Finnish", ...}``."""
     return _shipped()[1]
+
+
+def relatives(
+    names: Mapping[str, Iterable[str]], known: Mapping[str, Iterable[str]]
+) -> dict[str, tuple[str, float]]:
+    """The known language that each language is most like.
+
+    Args:
+        names: Names by language.
+        known: Names by language; those of the training.
+
+    Returns:
+        ``{locale: (known locale, cosine)}`` of the n-grams of all names of a language, the closest
+        first.
+    """
+    mine, others = _profiles(names), _profiles(known)
+    cosines = mine @ others.T
+    best, keys = cosines.argmax(axis=1), list(known)
+    found = [(keys[k], float(row[k])) for k, row in zip(best, cosines, strict=True)]
+    pairs = zip(names, found, strict=True)
+    return dict(sorted(pairs, key=lambda pair: pair[1][1], reverse=True))
+
+
+def _profiles(names: Mapping[str, Iterable[str]]) -> NDArray:
+    """One vector of length one for each language, ``(n_languages, N_BUCKETS)``."""
+    return scaled([np.sum([counts(name) for name in own], 0) for own in names.values()]) / SCALE
 
 
 def nearest_centroid(tasks: Task) -> NDArray:
