@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from maml_teach.applications import handwriting, images
 from maml_teach.applications.handwriting import Alphabets, framed
 from maml_teach.applications.images import SIZE, omniglot, one_shot_runs
+from maml_teach.data import load
 
 ALPHABETS = {"Greek": 6, "Latin": 5}
 N_DRAWINGS = 4
@@ -257,3 +258,15 @@ def test_training_does_not_see_the_runs_that_judge(data):
     for shown, asked, _ in one_shot_runs(data / "all_runs.zip"):
         assert not drawings & {x.tobytes() for x in np.concatenate([shown, asked])}
     assert handwriting.Alphabets is script.Alphabets
+
+
+def test_the_shipped_file_is_of_these_settings():
+    shipped = load("omniglot")
+    assert json.loads(str(shipped["config"])) == script.CONFIG
+    keys = {f"{name} {b}" for name in script.GRADIENTS for b in script.CONFIG["backgrounds"]}
+    errors = {key: shipped[f"errors {key}"] for key in keys}
+    assert all(rows.shape == (3, 20) for rows in errors.values())
+    # Twenty test pictures a run: a share of them is a whole number of twentieths.
+    assert all(np.allclose(20 * rows, np.round(20 * rows), atol=1e-5) for rows in errors.values())
+    inner = json.loads(str(shipped["inner"]))
+    assert set(inner) == keys and all(len(loops) == 3 for loops in inner.values())
