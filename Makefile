@@ -37,7 +37,7 @@ help:
 	@echo "make bench         other MAML libraries into an environment of their own, and compare"
 	@echo "make lint          ruff: rules and formatting; mypy: types"
 	@echo "make clean         remove what was built, and .venv"
-	@echo "Variables: PY=python3.12  PORT=8000  PYTEST_ARGS='-k hvp'  OMNIGLOT=folder (for make artifacts)"
+	@echo "Variables: PY=python3.12  PORT=8000  PYTEST_ARGS='-k hvp'  OMNIGLOT=, INTENTS=folder (for make artifacts)"
 
 install: .venv/installed
 
@@ -117,6 +117,8 @@ artifacts: .venv/installed
 	$(BIN)/python scripts/measure_claims.py
 	@if [ -n "$(OMNIGLOT)" ]; then $(BIN)/python scripts/train_omniglot.py --data "$(OMNIGLOT)"; \
 	else echo "omniglot.npz stays as it is: its data have to be downloaded first, then OMNIGLOT=folder"; fi
+	@if [ -n "$(INTENTS)" ]; then $(BIN)/python scripts/train_intents.py --data "$(INTENTS)"; \
+	else echo "intents.npz stays as it is: its data have to be downloaded first, then INTENTS=folder"; fi
 
 # Peers want packages of their own, so they get an environment of their own.
 .bench/installed: pyproject.toml benchmarks/install_peers.py

@@ -19,12 +19,13 @@ distributed_torch   meta-training on many processes, one all-reduce a step
 checks              central differences, and ``check_meta_gradient`` for anyone's function
 diagnosis           gradients that are wrong in known ways, to name a mistake
 measures            what the book measures of gradients and features: gaps, spreads, likeness
+measures_torch      the largest curvature of a module's task losses
 timing              seconds and megabytes of a call
 reporting           tables, means with their intervals, numbers for the page, as text
 plotting            one function per kind of static figure
 inputs              what every entrance checks, and the arrays within an input
 data                trained parameters and measured results, made by programs
-applications        images, detection, language, navigation, an arm, driving
+applications        images, detection, language, intents, navigation, an arm, driving
 widgets             the interactive figures, a folder each
 ==================  =======================================================================
 """

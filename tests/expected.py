@@ -30,6 +30,7 @@ from maml_teach.rules import adam
 from maml_teach.tasks import Task
 from maml_teach.widgets.base import WAVE_NETWORK
 from maml_teach.widgets.claims import CLAIMS
+from maml_teach.widgets.decision import advice
 from maml_teach.widgets.family_map import FamilyMap
 from maml_teach.widgets.gradient_gap import sinusoid_batches
 from maml_teach.widgets.language import SETS, _language
@@ -172,6 +173,22 @@ def variance(alpha):
         for name in ("random", "maml")
     ]
     return [alpha, *measured("variance", alpha), 2, shares[0], shares[1]]
+
+
+def decision(equations, features, examples, compute, tasks, likeness):
+    """Shares and leads in percent, for three of the results."""
+    result = advice(locals())
+    if result == "equations":
+        robot, driving = load("robot"), load("driving")
+        arm = robot["arm fitted with prior, 20"].mean() / robot["arm maml, 20"].mean()
+        return [100 * arm, 100 * driving["fitted, 20"].mean() / driving["maml, 20"].mean()]
+    images, found = load("images"), load("detection")
+    lead = lambda stored, one, two: (stored[one].astype(float) - stored[two]).mean()  # noqa: E731
+    if result == "far":
+        return [100 / 25 * lead(images, "maml 5w1s digits", "protonet 5w1s digits")]
+    assert result == "compare"
+    glyphs = 100 / 25 * lead(images, "protonet 5w1s glyphs", "maml 5w1s glyphs")
+    return [glyphs, 100 / 5 * lead(found, "match, 1", "maml, 1")]
 
 
 def find_it(n_shots, n_inner_steps, alpha=0.05):

@@ -12,6 +12,7 @@ import maml_teach
 from maml_teach.applications.detection import Scenes
 from maml_teach.applications.handwriting import Alphabets
 from maml_teach.applications.images import SIZE, FewShotImages, ImageClasses
+from maml_teach.applications.intents import Intents
 from maml_teach.applications.language import WhichLanguage, shipped_names
 from maml_teach.tasks import check_batch
 
@@ -35,10 +36,15 @@ def some_classes():
     return ImageClasses(images, np.repeat(np.arange(6), 10), tuple("abcdef"))
 
 
+def some_intents():
+    return np.repeat(np.arange(6), 10_000), np.arange(6)
+
+
 # Those that need something to draw from.
 MADE = {
     Alphabets: lambda: Alphabets(some_classes(), 3),
     FewShotImages: lambda: FewShotImages(some_classes(), 5),
+    Intents: lambda: Intents(np.random.default_rng(0).normal(size=(60_000, 9)), *some_intents()),
     Scenes: lambda: Scenes(some_classes()),
     WhichLanguage: lambda: WhichLanguage(shipped_names("test")),
 }

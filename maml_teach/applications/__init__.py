@@ -7,6 +7,8 @@ handwriting         tasks within one alphabet, for the official one-shot task of
 detection           few-shot detection: scenes of glyphs, boxes, template matching
 detection_torch     the detector, its loss, and the boxes that it says
 language            names in a hundred languages as tasks, letters as hashed n-grams
+intents             real sentences as tasks, on any features; how their authors pack them
+intents_torch       a pretrained encoder of sentences, and LoRA through it
 navigation          walks to an unseen goal, adapted by policy gradient
 arm                 a robot arm with unknown payload, its motions as tasks
 driving             a car with unknown grip, its drives as tasks

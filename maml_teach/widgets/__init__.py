@@ -6,10 +6,12 @@ in JupyterLab, and the same module runs on the static pages of the book with no 
 
 from .arm import LiftIt
 from .claims import OnTrial
+from .decision import IsItMaml
 from .detection import FindIt
 from .drawing import DrawIt
 from .driving import DriveIt
 from .family_map import FamilyMap
+from .features import HowGoodFeatures
 from .flip import Case, FlipMistake, Outcome
 from .front_end import bundle
 from .gradient_gap import GradientGap
@@ -28,6 +30,8 @@ __all__ = [
     "FindIt",
     "FlipMistake",
     "GradientGap",
+    "HowGoodFeatures",
+    "IsItMaml",
     "LiftIt",
     "MetaLandscape",
     "OnTrial",

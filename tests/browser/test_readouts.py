@@ -61,6 +61,22 @@ FIGURES = {
         {"alpha": ALPHA},
         [(0.01,), (0.003,), (0.05,)],
     ),
+    "is it MAML": (
+        *("guide", ".mf-decision", expected.decision),
+        {},
+        [
+            ("known", "none yet", "tens", "a few steps", "unlimited", "of the same kind"),
+            ("not known", "none yet", "tens", "a few steps", "unlimited", "different in kind"),
+            (
+                "not known",
+                "none yet",
+                "one to five",
+                "a few steps",
+                "unlimited",
+                "of the same kind",
+            ),
+        ],
+    ),
     "find it": (
         *("detection", ".mf-detection", expected.find_it),
         {"n_shots": "examples", "n_inner_steps": "inner steps"},
