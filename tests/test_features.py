@@ -37,7 +37,7 @@ def means(setting, kind):
 def test_kinds_are_in_the_order_of_the_nearest_mean():
     figure = HowGoodFeatures(stored())
     assert figure.kinds == ["bag of words", "layer 1", "the whole encoder"]
-    assert (figure.kind, figure.n_shots) == (2, "1")
+    assert (figure.kind, figure.n_shots) == (3, "1")
 
 
 def test_the_page_looks_up_what_was_measured():
@@ -50,15 +50,15 @@ def test_the_page_looks_up_what_was_measured():
             assert found == pytest.approx(means(name, kind))
 
 
-@pytest.mark.parametrize(("kind", "n_shots"), [(0, "1"), (2, "5")])
+@pytest.mark.parametrize(("kind", "n_shots"), [(1, "1"), (3, "5")])
 def test_the_read_out_names_the_best_first(kind, n_shots):
     [words], values = show(
         HowGoodFeatures(stored(), kind=kind, n_shots=n_shots), STATUS, ("read", "text.mf-value")
     )
-    wanted = means(SHOTS[n_shots], kind)
+    wanted = means(SHOTS[n_shots], kind - 1)
     order = sorted(wanted, key=wanted.get, reverse=True)
     text = [f"{name} {100 * wanted[name]:.1f}%" for name in order]
-    assert words.endswith(f"{order[0]} leads. {', '.join(text)}.")
+    assert words.endswith(f"At the top: {order[0]}. All: {', '.join(text)}.")
     assert values == [f"{100 * share:.1f}%" for share in wanted.values()]
 
 
@@ -68,14 +68,16 @@ def test_methods_closer_than_half_a_point_are_level():
         for name, share in (("one", 0.8), ("two", 0.8049), ("three", 0.799))
     ]
     [words] = run_node("features", [("describe", [rows, ["layer 1"], 0, "1"])])
-    assert words.startswith("layer 1, 1 example of each intent: two, one are level at the top.")
+    assert words.startswith(
+        "Features: layer 1; 1 example of each intent. At the top: two, one. All"
+    )
 
 
 def test_what_is_missing_or_out_of_range_is_named():
     without = {key: value for key, value in stored().items() if key != "grid maml 5w5s"}
     with pytest.raises(ValueError, match="stored lacks grid maml 5w5s"):
         HowGoodFeatures(without)
-    with pytest.raises(ValueError, match="kind must be from 0 to 2, got 3"):
-        HowGoodFeatures(stored(), kind=3)
+    with pytest.raises(ValueError, match="kind must be from 1 to 3, got 4"):
+        HowGoodFeatures(stored(), kind=4)
     with pytest.raises(ValueError, match="n_shots"):
         HowGoodFeatures(stored(), n_shots="2")

@@ -40,6 +40,7 @@ def test_which_chapters_run():
         "equations",
         "family",
         "language",
+        "pretrained",
         "resources",
         "robot",
     }

@@ -33,8 +33,8 @@ class HowGoodFeatures(Figure):
     Args:
         stored: What the script measured, by name: ``kinds``, and for each method and setting
             ``grid <method> <setting>``, ``(n_kinds, n_seeds)``.
-        **settings: First values of ``kind``, a place in the order, and ``n_shots``, ``"1"`` or
-            ``"5"``.
+        **settings: First values of ``kind``, a place in the order, from 1, and ``n_shots``,
+            ``"1"`` or ``"5"``.
 
     Raises:
         ValueError: If a setting is unknown or out of range, or ``stored`` lacks a part.
@@ -42,7 +42,7 @@ class HowGoodFeatures(Figure):
 
     _esm, _css = bundle("features"), style("features")
 
-    kind = traitlets.Int(0, min=0).tag(**settable())
+    kind = traitlets.Int(1, min=1).tag(**settable())
     n_shots = traitlets.Enum(list(SHOTS), "1").tag(**settable())
     kinds = traitlets.List(traitlets.Unicode()).tag(sync=True)
     methods: traitlets.List[Any] = traitlets.List([list(row[1:]) for row in METHODS]).tag(sync=True)
@@ -56,9 +56,9 @@ class HowGoodFeatures(Figure):
             raise ValueError(f"stored lacks {', '.join(missing)}")
         means = np.array([stored[name].mean(axis=1) for name in names])
         order = np.argsort(means[0], kind="stable")
-        if not 0 <= settings.get("kind", 0) < len(order):
-            raise ValueError(f"kind must be from 0 to {len(order) - 1}, got {settings['kind']!r}")
-        super().__init__(**{"kind": len(order) - 1, **settings})
+        if settings.get("kind", 1) not in range(1, len(order) + 1):
+            raise ValueError(f"kind must be from 1 to {len(order)}, got {settings['kind']!r}")
+        super().__init__(**{"kind": len(order), **settings})
         self.kinds = [str(stored["kinds"][k]) for k in order]
         self.grid = means[:, order].astype("<f4").tobytes()
 

@@ -30,9 +30,8 @@ export function describe(rows, kinds, kind, shots) {
   const order = ranked(rows, kind);
   const best = order[0].shares[kind];
   const near = order.filter(({ shares }) => best - shares[kind] < LEVEL).map(({ name }) => name);
-  const lead = near.length > 1 ? `${near.join(", ")} are level at the top` : `${near[0]} leads`;
   const values = order.map(({ name, shares }) => `${name} ${percent(shares[kind])}`).join(", ");
-  return `${kinds[kind]}, ${shots} example${shots === "1" ? "" : "s"} of each intent: ${lead}. ${values}.`;
+  return `Features: ${kinds[kind]}; ${shots} example${shots === "1" ? "" : "s"} of each intent. At the top: ${near.join(", ")}. All: ${values}.`;
 }
 
 const curveOptions = (nKinds, chance) => ({
@@ -117,7 +116,7 @@ function legend(parent, methods) {
 
 function lead(root, state, kinds, reset) {
   const top = element(root, "div", { class: "mf-lead" });
-  const ends = { min: 0, max: kinds.length - 1, step: 1, digits: 0 };
+  const ends = { min: 1, max: kinds.length, step: 1, digits: 0 };
   slider(top, state, { trait: "kind", label: "features", ...ends });
   choice(top, state, { trait: "n_shots", label: "examples of each", options: SHOTS.map((n) => [n, n]) });
   button(element(top, "div", { class: "mf-buttons" }), "Reset", reset);
@@ -134,7 +133,7 @@ function build({ root, state, redraw, reset, status }) {
   const words = tables.flatMap((rows, s) => kinds.map((_, k) => describe(rows, kinds, k, SHOTS[s])));
   const say = status().room(words);
   const draw = () => {
-    const [kind, shots] = [Math.min(state.get("kind"), kinds.length - 1), state.get("n_shots")];
+    const [kind, shots] = [Math.min(state.get("kind"), kinds.length) - 1, state.get("n_shots")];
     const rows = tables[SHOTS.indexOf(shots)];
     for (const one of panels) one.draw({ rows, kind, chance });
     say(describe(rows, kinds, kind, shots));
