@@ -191,6 +191,15 @@ def decision(equations, features, examples, compute, tasks, likeness):
     return [glyphs, 100 / 5 * lead(found, "match, 1", "maml, 1")]
 
 
+def how_good_features(kind, n_shots):
+    """Examples of each intent, and the accuracy of each method in percent, the best first."""
+    stored = load("intents")
+    place = np.argsort(stored["grid centroid 5w1s"].mean(axis=1))[kind - 1]
+    names = ("centroid", "whitened", "logistic", "protonet", "anil", "maml")
+    shares = [stored[f"grid {name} 5w{n_shots}s"][place].mean() for name in names]
+    return [int(n_shots), *sorted(100 * np.array(shares), reverse=True)]
+
+
 def find_it(n_shots, n_inner_steps, alpha=0.05):
     """Overlaps of the chapter's task by PyTorch, in double precision as the page."""
     saved = load("detection")

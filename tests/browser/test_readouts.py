@@ -77,6 +77,11 @@ FIGURES = {
             ),
         ],
     ),
+    "how good features": (
+        *("pretrained", ".mf-features", expected.how_good_features),
+        {"kind": "features"},
+        [(12, "5"), (3, "1"), (12, "1")],
+    ),
     "find it": (
         *("detection", ".mf-detection", expected.find_it),
         {"n_shots": "examples", "n_inner_steps": "inner steps"},
