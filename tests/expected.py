@@ -205,8 +205,8 @@ def find_it(n_shots, n_inner_steps, alpha=0.05):
     saved = load("detection")
     model, _ = detection_torch.wrapped(0)
     model = maml_torch.from_module(model.module.double(), model.objective)
-    scenes = torch.tensor(detection.from_bytes(saved["scenes"])[4], dtype=torch.float64)[:, None]
-    boxes = torch.tensor(saved["boxes"][4], dtype=torch.float64)
+    scenes = torch.tensor(detection.from_bytes(saved["scenes"])[2], dtype=torch.float64)[:, None]
+    boxes = torch.tensor(saved["boxes"][2], dtype=torch.float64)
     theta = torch.tensor(saved["maml"], dtype=torch.float64)
     parts = (scenes[:n_shots], boxes[:n_shots], scenes[5:], boxes[5:])
     task = Task(*(part[None] for part in parts))

@@ -73,8 +73,8 @@ def test_the_number_of_results_is_read_aloud(visit):
     n = len(found(seen, "Hessian"))
     status = seen.page.get_by_role("status")
     assert status.inner_text() == f"{n} places found for “Hessian”."
-    assert len(found(seen, "detach")) == 1
-    assert seen.page.get_by_role("status").inner_text() == "1 place found for “detach”."
+    assert len(found(seen, "crosswind")) == 1
+    assert seen.page.get_by_role("status").inner_text() == "1 place found for “crosswind”."
 
 
 def test_the_results_follow_the_field_by_keyboard(visit):
