@@ -3,19 +3,21 @@
     OMP_NUM_THREADS=1 python scripts/train_driving.py          # about 25 minutes on one CPU core
 
 For each seed MAML, FOMAML and one network for all cars at once ("joint") are trained on drives of
-random cars; runs are kept in _artifacts/ and go on where they stopped. Inner rates and steps for
-testing are chosen for each method by how well it drives other cars. Then every method drives the
-same test cars along the same roads with half a second, one and two seconds of data. The lateral
-error of every car and seed, and the networks of the first seed, go to maml_teach/data/driving.npz.
+random cars, for as many outer steps as take the same time; runs are kept in _artifacts/ and go on
+where they stopped. Inner rates and steps for testing are chosen for each method by how well it
+drives other cars. Then every method drives the same test cars along the same roads with half a
+second, one and two seconds of data. The lateral error of every car and seed, and the networks of
+the first seed, go to maml_teach/data/driving.npz.
 """
 
 import json
+from functools import partial
 
 import numpy as np
-from artifacts import add_to, arguments, train_in_stages
+from artifacts import add_to, arguments, train_in_stages, training_seconds
 from tqdm import tqdm
 
-from maml_teach import maml
+from maml_teach import lean, maml
 from maml_teach.applications.driving import (
     MODEL,
     Drives,
@@ -38,20 +40,21 @@ CONFIG = {
     "n_shots": 20,
     "n_queries": 40,
     "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
-    "n_meta_steps": 3000,
+    # As many as take the same time on one core: see ``seconds`` in the file of results.
+    "n_meta_steps": {"maml": 3000, "fomaml": 5200, "joint": 7300},
     "test": {"n_cars": 100, "n_steps": 220, "seed": 12345, "n_shots": [10, 20, 40]},
     "choice": {"n_cars": 40, "n_steps": 120, "seed": 54321},
-    "rates": [0.02, 0.05, 0.1],
-    "adam_rates": [1e-3, 3e-3, 1e-2],
-    "steps": [1, 3, 10],
-    "adam_steps": [10, 100],
+    "rates": [0.01, 0.02, 0.05, 0.1, 0.2],
+    "adam_rates": [3e-4, 1e-3, 3e-3, 1e-2],
+    "steps": [1, 3, 10, 30, 100, 300],
+    "adam_steps": [3, 10, 30, 100, 300],
     "ice": [0.12, 0.25],
 }
 # Settings small enough for a test of the script itself.
 QUICK = {
     **CONFIG,
     "seeds": [0],
-    "n_meta_steps": 10,
+    "n_meta_steps": dict.fromkeys(CONFIG["n_meta_steps"], 10),
     "test": {"n_cars": 3, "n_steps": 30, "seed": 12345, "n_shots": [10]},
     "choice": {"n_cars": 2, "n_steps": 25, "seed": 54321},
     "rates": [0.05],
@@ -60,19 +63,30 @@ QUICK = {
     "adam_steps": [10],
 }
 GRADIENTS = {
-    "maml": maml.maml_gradient,
+    "maml": lean.maml_gradient,
     "fomaml": maml.fomaml_gradient,
     "joint": maml.joint_gradient,
 }
+SHARED = ("n_inner_steps", "n_tasks", "n_shots", "n_queries")  # settings of all methods
 
 
 def train(name, seed, config, folder):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
-    keys = ("n_inner_steps", "n_tasks", "n_shots", "n_queries", "n_meta_steps")
-    settings = MetaConfig(alpha=config["alpha"][name], **{key: config[key] for key in keys})
+    own = {key: config[key][name] for key in ("alpha", "n_meta_steps")}
+    settings = MetaConfig(**own, **{key: config[key] for key in SHARED})
     rng, file = np.random.default_rng(seed), folder / f"{name}_{seed}.npz"
     how = {"rng": rng, "file": file, "gradient": GRADIENTS[name], "every": 250}
     return train_in_stages(MODEL, MODEL.init(rng), Drives(), settings, config["stages"], **how)
+
+
+def cost(config):
+    """Seconds that the training of each method takes on this machine."""
+    rng = np.random.default_rng(0)
+    counts = (config[key] for key in SHARED[1:])
+    start, draw = (MODEL, MODEL.init(rng)), partial(Drives().sample, rng, *counts)
+    methods = {name: (gradient, start, draw) for name, gradient in GRADIENTS.items()}
+    steps = config["n_meta_steps"]
+    return training_seconds(methods, steps, alpha=0.1, n_inner_steps=config["n_inner_steps"])
 
 
 def descend(theta, tasks, alpha, n_steps):
@@ -182,7 +196,8 @@ def main():
         inner[label] = [which for _, which in results]
     errors |= rivals(config)
     networks = {name: np.float32(thetas[0][name]) for name in ("maml", "joint")}
-    settings = {"config": json.dumps(config), "inner": json.dumps(inner)}
+    texts = {"config": config, "inner": inner, "seconds": cost(config)}
+    settings = {name: json.dumps(text) for name, text in texts.items()}
     np.savez_compressed(chosen.target, **settings, **networks, **errors)
     for name, error in errors.items():
         print(f"{name:22s}", error.mean(axis=1).round(4).tolist())

@@ -3,18 +3,20 @@
     OMP_NUM_THREADS=1 python scripts/train_robot.py          # about 25 minutes on one CPU core
 
 Two experiments in one file. Arm: for each seed MAML, FOMAML and one network for all arms at once
-("joint") are trained on random arms; inner rates and steps are chosen for each method by how well
-it tracks other arms of the training ranges, then all methods track the same test arms, with
-payloads as in training and heavier ones. Navigation: for each seed policies are trained by MAML
-and by policy gradient on all goals at once, and walk to the same new goals after 0, 1, 2, ...
-updates. Runs are kept in _artifacts/ and go on where they stopped. The results of every arm, goal
-and seed, and the networks of the first seed, go to maml_teach/data/robot.npz.
+("joint") are trained on random arms, for as many outer steps as take the same time; inner rates and
+steps are chosen for each method by how well it tracks other arms of the training ranges, then all
+methods track the same test arms, with payloads as in training and heavier ones. Navigation: for
+each seed policies are trained by MAML and by policy gradient on all goals at once, and walk to the
+same new goals after 0, 1, 2, ... updates. Runs are kept in _artifacts/ and go on where they
+stopped. The results of every arm, goal and seed, and the networks of the first seed, go to
+maml_teach/data/robot.npz.
 """
 
 import json
+from functools import partial
 
 import numpy as np
-from artifacts import add_to, arguments, train_in_stages
+from artifacts import add_to, arguments, train_in_stages, training_seconds
 from tqdm import tqdm
 
 from maml_teach import lean, maml
@@ -29,25 +31,26 @@ ARM = {
     "n_shots": 20,
     "n_queries": 40,
     "stages": [[2e-3, 0.6], [6e-4, 0.25], [2e-4, 0.15]],  # outer rate, share of the steps
-    "n_meta_steps": 3000,
+    # As many as take the same time on one core: see ``seconds`` in the file of results.
+    "n_meta_steps": {"maml": 3000, "fomaml": 6200, "joint": 12000},
     "test": {"n_arms": 100, "seed": 12345, "n_shots": [10, 20, 40]},
     "choice": {"n_arms": 40, "seed": 54321},
     "n_steps": 300,
-    "rates": [0.03, 0.1, 0.2],
-    "adam_rates": [1e-3, 3e-3, 1e-2],
-    "steps": [1, 3, 10, 30],
-    "adam_steps": [10, 30, 100],
+    "rates": [0.01, 0.03, 0.1, 0.2],
+    "adam_rates": [3e-4, 1e-3, 3e-3, 1e-2],
+    "steps": [1, 3, 10, 30, 100, 300],
+    "adam_steps": [3, 10, 30, 100, 300],
     "heavy": [2.5, 4.0],  # kg in the hand; training had 0 to 2
 }
 NAVIGATION = {
     "seeds": [0, 1, 2],
-    "alpha": 0.1,
+    "alpha": {"maml": 0.1, "joint": 0.1},
     "n_inner_steps": 1,
     "n_tasks": 20,
     "n_shots": 20,
     "n_queries": 20,
     "stages": [[5e-3, 0.6], [1e-3, 0.4]],
-    "n_meta_steps": 150,
+    "n_meta_steps": {"maml": 150, "joint": 150},
     "test": {"n_goals": 100, "seed": 12345},
     "choice": {"n_goals": 40, "seed": 54321},
     "rates": [0.05, 0.1, 0.15, 0.2, 0.3, 0.5],  # of the first update
@@ -61,7 +64,7 @@ QUICK = {
     "arm": {
         **ARM,
         "seeds": [0],
-        "n_meta_steps": 10,
+        "n_meta_steps": dict.fromkeys(ARM["n_meta_steps"], 10),
         "test": {"n_arms": 3, "seed": 12345, "n_shots": [10, 20]},
         "choice": {"n_arms": 2, "seed": 54321},
         "n_steps": 40,
@@ -73,7 +76,7 @@ QUICK = {
     "navigation": {
         **NAVIGATION,
         "seeds": [0],
-        "n_meta_steps": 3,
+        "n_meta_steps": dict.fromkeys(NAVIGATION["n_meta_steps"], 3),
         "n_tasks": 3,
         "test": {"n_goals": 3, "seed": 12345},
         "choice": {"n_goals": 2, "seed": 54321},
@@ -86,12 +89,13 @@ GRADIENTS = {
     "fomaml": maml.fomaml_gradient,
     "joint": maml.joint_gradient,
 }
+SHARED = ("n_inner_steps", "n_tasks", "n_shots", "n_queries")  # settings of all methods
 
 
-def train(model, family, settings, alpha, seed, file, **how):
-    """Parameters trained from ``seed``; goes on from the file if there is one."""
-    keys = ("n_inner_steps", "n_tasks", "n_shots", "n_queries", "n_meta_steps")
-    config = MetaConfig(alpha=alpha, **{key: settings[key] for key in keys})
+def train(model, family, settings, name, seed, file, **how):
+    """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
+    own = {key: settings[key][name] for key in ("alpha", "n_meta_steps")}
+    config = MetaConfig(**own, **{key: settings[key] for key in SHARED})
     rng = np.random.default_rng(seed)
     how = {"rng": rng, "file": file, "every": 250, **how}
     return train_in_stages(model, model.init(rng), family, config, settings["stages"], **how)
@@ -99,8 +103,18 @@ def train(model, family, settings, alpha, seed, file, **how):
 
 def train_arm(name, seed, settings, folder):
     """The network of one method and seed."""
-    alpha, file = settings["alpha"][name], folder / f"arm_{name}_{seed}.npz"
-    return train(arm.MODEL, arm.Swings(), settings, alpha, seed, file, gradient=GRADIENTS[name])
+    file = folder / f"arm_{name}_{seed}.npz"
+    return train(arm.MODEL, arm.Swings(), settings, name, seed, file, gradient=GRADIENTS[name])
+
+
+def cost(settings):
+    """Seconds that the training of each method takes on this machine."""
+    rng = np.random.default_rng(0)
+    counts = (settings[key] for key in SHARED[1:])
+    start, draw = (arm.MODEL, arm.MODEL.init(rng)), partial(arm.Swings().sample, rng, *counts)
+    methods = {name: (gradient, start, draw) for name, gradient in GRADIENTS.items()}
+    inner = {"alpha": 0.1, "n_inner_steps": settings["n_inner_steps"]}
+    return training_seconds(methods, settings["n_meta_steps"], **inner)
 
 
 def descend(theta, tasks, alpha, n_steps):
@@ -239,7 +253,7 @@ def arm_results(settings, folder):
 def train_policy(name, seed, settings, folder):
     """The policy of one method and seed."""
     gradient = {"maml": navigation.maml_gradient, "joint": navigation.joint_gradient}[name]
-    rest = settings["alpha"], seed, folder / f"navigation_{name}_{seed}.npz"
+    rest = name, seed, folder / f"navigation_{name}_{seed}.npz"
     return train(navigation.MODEL, navigation.Goals(), settings, *rest, gradient=gradient)
 
 
@@ -265,7 +279,10 @@ def navigation_results(settings, folder):
         thetas = {name: train_policy(name, seed, settings, folder) for name in ("maml", "joint")}
         thetas["random"] = navigation.MODEL.init(np.random.default_rng(1000 + seed))
         rates = {name: choose_rates(theta, settings) for name, theta in thetas.items()}
-        thetas["maml steady"], rates["maml steady"] = thetas["maml"], 2 * (settings["alpha"],)
+        thetas["maml steady"], rates["maml steady"] = (
+            thetas["maml"],
+            2 * (settings["alpha"]["maml"],),
+        )
         chosen.append(rates)
         for name, theta in thetas.items():
             first, later = rates[name]
@@ -292,7 +309,8 @@ def main():
         return add_to(chosen.target, rows)
     walks, rates = navigation_results(config["navigation"], chosen.folder)
     arms, inner = arm_results(config["arm"], chosen.folder)
-    texts = {"config": config, "inner": inner, "rates": rates}
+    took = cost(config["arm"])
+    texts = {"config": config, "inner": inner, "rates": rates, "seconds": took}
     texts = {name: json.dumps(text) for name, text in texts.items()}
     np.savez_compressed(chosen.target, **texts, **arms, **walks)
     for name, result in {**arms, **walks}.items():

@@ -10,8 +10,13 @@ def open_find_it(seen):
     figure = seen.open(PAGE).locator(".mf-detection")
     figure.scroll_into_view_if_needed()
     status = figure.get_by_role("status")
-    status.get_by_text("3 inner steps").wait_for(timeout=20_000)
+    wait_for_steps(status, 3)
     return figure, status
+
+
+def wait_for_steps(status, n):
+    """Wait for the read-out of ``n`` inner steps; that of 10 also has the letters "0 inner..."."""
+    status.get_by_text(re.compile(rf"\b{n} inner steps")).wait_for(timeout=20_000)
 
 
 def set_number(figure, label, value):
@@ -46,13 +51,13 @@ def test_the_page_adapts_and_finds(visit):
     adapted = box_places(figure)
     assert len(adapted) == 3 and len(set(adapted)) == 3  # true, before, after
     set_number(figure, "inner steps, as a number", 10)  # the chapter promises a bad fit there
-    status.get_by_text("10 inner steps").wait_for()
+    wait_for_steps(status, 10)
     assert overlaps(status)[0] < 0.5 and overlaps(status)[2] < mean_after - 0.2
     set_number(figure, "inner steps, as a number", 0)
-    status.get_by_text("0 inner steps").wait_for()
+    wait_for_steps(status, 0)
     assert overlaps(status)[0] == before
     figure.get_by_role("button", name="Reset").click()
-    status.get_by_text("3 inner steps").wait_for()
+    wait_for_steps(status, 3)
     assert box_places(figure) == adapted and curve_points(figure) == 21
     assert seen.troubles == []
 
