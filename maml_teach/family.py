@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .inputs import Rates, check_inner_loop, check_rate, rate
-from .maml import adapt, inner_path, query_gradient
+from .maml import adapt, inner_path, inner_steps, maml_gradient, query_gradient
 from .protocols import HasFeatures, HasGradient, MetaGradient, Model
-from .tasks import Task, check_batch
+from .rules import Rule
+from .tasks import Task, check_batch, mean_over_lists, rows_over_lists
 
 
+@mean_over_lists
 def anil_on_features_gradient(
     model: HasFeatures, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[float, NDArray]:
@@ -65,6 +67,58 @@ def anil_on_features_gradient(
     return meta_loss, np.concatenate([below, v], axis=-1).mean(axis=0)
 
 
+@mean_over_lists
+def hf_maml_gradient(
+    model: Model,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
+    step: float | None = None,
+) -> tuple[float, NDArray]:
+    r"""Hessian-free MAML: the walk back with differences of gradients in place of ``H v``.
+
+    .. math:: H v \approx \frac{\nabla L(\theta + \delta v) - \nabla L(\theta - \delta v)}{2 \delta}
+
+    It asks a model for first derivatives only, two gradients for each product.
+
+    Args:
+        model: Anything with ``loss`` and ``gradient``.
+        theta: The shared start, ``(n_params,)``.
+        tasks: A batch of tasks, or a list of single tasks.
+        alpha: Inner learning rate, as in ``maml.adapt``.
+        n_inner_steps: Number of inner steps, at least 0.
+        inner: The rule of the inner loop, as in ``maml.adapt``.
+        step: Length of ``delta v`` as a share of ``1 + |theta|``; the cube root of the dtype's
+            precision unless given, about 6e-6 in float64 and 5e-3 in float32.
+
+    Returns:
+        ``(meta_loss, gradient)``, as ``maml.maml_gradient``; exact up to the differences.
+
+    Raises:
+        ValueError: If an argument has the wrong shape or range.
+        FloatingPointError: If the inner loop diverged.
+
+    Source:
+        Fallah, Mokhtari, Ozdaglar (2020), *On the convergence theory of gradient-based
+        model-agnostic meta-learning algorithms*, HF-MAML.
+    """
+    share = np.finfo(theta.dtype).eps ** (1 / 3) if step is None else check_rate("step", step)
+
+    def hvp(theta_k: NDArray, v: NDArray, x: NDArray, y: NDArray) -> NDArray:
+        length, norm = (np.linalg.norm(part, axis=-1, keepdims=True) for part in (theta_k, v))
+        delta = share * (1 + length) / np.where(norm > 0, norm, 1)
+        ahead, behind = (model.gradient(theta_k + sign * delta * v, x, y) for sign in (1, -1))
+        return (ahead - behind) / (2 * delta)  # (5.9)
+
+    by_differences: Any = SimpleNamespace(loss=model.loss, gradient=model.gradient, hvp=hvp)
+    settings: dict[str, Any] = {"alpha": alpha, "n_inner_steps": n_inner_steps, "inner": inner}
+    return maml_gradient(by_differences, theta, tasks, **settings)
+
+
+@mean_over_lists
 def reptile_on_batches_gradient(
     model: Model,
     theta: NDArray,
@@ -113,6 +167,7 @@ def reptile_on_batches_gradient(
     return losses.mean(), (theta - theta_k.mean(axis=0)) / alpha  # (3.9)
 
 
+@mean_over_lists
 def meta_sgd_gradient(
     model: Model, theta: NDArray, tasks: Task, *, alpha: NDArray, n_inner_steps: int = 1
 ) -> tuple[float, NDArray, NDArray]:
@@ -139,7 +194,7 @@ def meta_sgd_gradient(
         Li et al. (2017), *Meta-SGD*, Algorithm 1; there with one inner step.
     """
     alpha = _check_vector(alpha, theta)
-    path, g = _path_and_gradients(model, theta, tasks, alpha, n_inner_steps)
+    path, g, _ = zip(*inner_steps(model, theta, tasks, alpha, n_inner_steps), strict=True)
     meta_loss, v = query_gradient(model, path[-1], tasks)
     alpha_gradient = np.zeros_like(v)
     for k in reversed(range(n_inner_steps)):
@@ -148,6 +203,7 @@ def meta_sgd_gradient(
     return meta_loss, v.mean(axis=0), alpha_gradient.mean(axis=0)
 
 
+@mean_over_lists
 def maml_plus_plus_gradient(
     model: Model,
     theta: NDArray,
@@ -187,7 +243,7 @@ def maml_plus_plus_gradient(
         rates per step.
     """
     step_weights = _check_steps(alpha, step_weights, n_inner_steps)
-    path, g = _path_and_gradients(model, theta, tasks, alpha, n_inner_steps)
+    path, g, _ = zip(*inner_steps(model, theta, tasks, alpha, n_inner_steps), strict=True)
     meta_loss, alpha_gradient = 0.0, np.empty_like(alpha)
     v: Any = 0.0
     for k in reversed(range(n_inner_steps)):
@@ -199,20 +255,7 @@ def maml_plus_plus_gradient(
     return meta_loss, v.mean(axis=0), alpha_gradient
 
 
-def _path_and_gradients(
-    model: Model, theta: NDArray, tasks: Task, alpha: NDArray, n_inner_steps: int
-) -> tuple[list[NDArray], list[NDArray]]:
-    """``inner_path``, and the support gradients ``g_0 ... g_{K-1}`` that its steps follow."""
-    gradients: list[NDArray] = []
-
-    def gradient(*at: NDArray) -> NDArray:
-        gradients.append(model.gradient(*at))
-        return gradients[-1]
-
-    keeps: Any = SimpleNamespace(gradient=gradient)
-    return inner_path(keeps, theta, tasks, alpha, n_inner_steps), gradients
-
-
+@rows_over_lists(np.stack)
 def imaml_adapt(
     model: HasGradient,
     theta: NDArray,
@@ -257,6 +300,7 @@ def imaml_adapt(
     return inner_path(tied, theta, tasks, alpha, n_inner_steps)[-1]
 
 
+@mean_over_lists
 def imaml_gradient(
     model: Model,
     theta: NDArray,

@@ -5,6 +5,7 @@ taken by double backward: again nothing is shared with the NumPy derivation but 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,25 @@ from .maml_torch import (
     adapt,
     check_convergence,
     inner_loop,
+    method,
+    portions,
     prepare,
     query_loss,
+    random_state,
+    replayed,
     unrolled,
+    walk,
+    walk_back,
 )
-from .protocols import HasFeatures, HasLoss
-from .tasks import Task
+from .protocols import HasFeatures, HasLoss, Product
+from .pullback_torch import rule_of
+from .rules import Rule
+from .second_order_torch import second_order
+from .tasks import Task, mean_over_lists, rows_over_lists
 
 
+@mean_over_lists
+@second_order
 def anil_on_features_gradient(
     model: HasFeatures, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[Tensor, Tensor]:
@@ -39,6 +51,57 @@ def anil_on_features_gradient(
     return meta_loss.detach(), torch.autograd.grad(meta_loss, theta)[0]
 
 
+@mean_over_lists
+def hf_maml_gradient(
+    model: HasLoss,
+    theta: Tensor,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
+    step: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Hessian-free MAML; see ``family.hf_maml_gradient``. Needs no second derivative of a model.
+
+    Both gradients of a difference draw the random numbers that their inner step drew.
+    """
+    rule = rule_of(inner)
+    theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
+    share = torch.finfo(theta.dtype).eps ** (1 / 3) if step is None else check_rate("step", step)
+    loss_and_gradient = method(model, "loss_and_gradient")
+    start = theta.expand(tasks.n_tasks, -1)
+    meta_loss: Any = 0.0
+    gradient: Any = 0.0
+    for theta_0, support, query in portions(model, start, tasks):
+        linearize = partial(_by_differences, loss_and_gradient, support, share)
+        path, theta_prime = walk(model, theta_0, support, alpha, n_inner_steps, rule=rule)
+        losses, v = loss_and_gradient(theta_prime, *query)
+        meta_loss = meta_loss + losses.sum()
+        gradient = gradient + walk_back(linearize, path, v, alpha, rule)
+    return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks
+
+
+def _by_differences(
+    loss_and_gradient: Callable, support: tuple, share: float, theta_k: Tensor
+) -> tuple[Tensor, Product]:
+    """The support gradient at ``theta_k``, and products ``H v`` by a central difference."""
+    drawn_from = random_state(theta_k)
+
+    def gradient(at: Tensor) -> Tensor:
+        with replayed(drawn_from):
+            return loss_and_gradient(at, *support)[1]
+
+    def product(v: Tensor) -> Tensor:
+        length, norm = (part.norm(dim=-1, keepdim=True) for part in (theta_k, v))
+        delta = share * (1 + length) / norm.where(norm > 0, 1)
+        ahead, behind = (gradient(theta_k + sign * delta * v) for sign in (1, -1))
+        return (ahead - behind) / (2 * delta)  # (5.9)
+
+    return gradient(theta_k), product
+
+
+@mean_over_lists
 def reptile_on_batches_gradient(
     model: HasLoss,
     theta: Tensor,
@@ -64,6 +127,8 @@ def reptile_on_batches_gradient(
     return meta_loss, (theta - theta_k.mean(dim=0)) / alpha  # (3.9)
 
 
+@mean_over_lists
+@second_order
 def meta_sgd_gradient(
     model: HasLoss, theta: Tensor, tasks: Task, *, alpha: Tensor, n_inner_steps: int = 1
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,6 +145,8 @@ def meta_sgd_gradient(
     return meta_loss.detach(), *_gradients(meta_loss, inputs)
 
 
+@mean_over_lists
+@second_order
 def maml_plus_plus_gradient(
     model: HasLoss,
     theta: Tensor,
@@ -105,6 +172,7 @@ def maml_plus_plus_gradient(
     return meta_loss.detach(), *_gradients(meta_loss, inputs)
 
 
+@rows_over_lists(torch.stack)
 def imaml_adapt(
     model: HasLoss,
     theta: Tensor,
@@ -120,7 +188,7 @@ def imaml_adapt(
     anchor = theta if anchor is None else anchor
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
 
-    def gradient(k: int, theta_k: Tensor) -> Tensor:
+    def gradient(k: int, theta_k: Tensor, state: tuple) -> Tensor:
         here = theta_k.detach().requires_grad_()
         return _support_gradient(model, here, tasks) + lam * (theta_k - anchor)  # (5.7)
 
@@ -130,6 +198,8 @@ def imaml_adapt(
     return theta_prime
 
 
+@mean_over_lists
+@second_order
 def imaml_gradient(
     model: HasLoss,
     theta: Tensor,

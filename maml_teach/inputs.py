@@ -12,14 +12,16 @@ Rates = float | NDArray  # alpha: one inner rate, or learned rates as ``maml.ada
 Range = tuple[float, float]  # its ends, low and high
 
 
-def check_rate(name: str, value: float) -> None:
-    """Require a positive finite number.
+def check_rate(name: str, value: Any) -> float:
+    """Require a positive finite number, and return it; an array without axes is one, too.
 
     Raises:
         ValueError: If it is none; ``name`` says which argument it was.
     """
-    if not np.isscalar(value) or isinstance(value, str) or not 0 < value < float("inf"):
+    number = value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < np.inf:
         raise ValueError(f"{name} must be a positive finite number, got {value!r}")
+    return number
 
 
 def check_counts(**counts: int) -> None:

@@ -4,15 +4,20 @@ Every function takes any ``model`` with ``loss``, ``gradient`` and ``hvp`` on a 
 (``mlp.MLP`` is one) and a batch of tasks; none loops over tasks.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .inputs import Rates, check_convergence, check_inner_loop, check_rate, check_theta, rate
 from .protocols import HasGradient, HasHead, Model
 from .rules import SGD, Rule, chosen
-from .tasks import Task, check_batch
+from .tasks import Task, check_batch, mean_over_lists, rows_over_lists
+
+InnerStep = tuple[NDArray, NDArray, tuple]  # theta_k, its support gradient, the rule's state
 
 
+@rows_over_lists(np.stack)
 def adapt(
     model: HasGradient,
     theta: NDArray,
@@ -31,13 +36,13 @@ def adapt(
     Args:
         model: Anything with ``gradient(theta, x, y)``.
         theta: The start, ``(n_params,)``, or one start per task, ``(n_tasks, n_params)``.
-        tasks: A batch of tasks.
+        tasks: A batch of tasks, or a list of single tasks, which may be of different sizes.
         alpha: Inner learning rate, a positive number; or learned rates: one per parameter,
             ``(n_params,)``, or one row per step, ``(n_steps, 1)`` or ``(n_steps, n_params)``,
             whose last row serves all further steps.
         n_inner_steps: Number of inner steps, at least 0.
-        inner: How a step follows from a gradient: ``"sgd"`` as above, ``"adam"``, or a
-            ``rules.Rule``.
+        inner: How a step follows from a gradient: ``"sgd"`` as above, ``"momentum"``, ``"adam"``,
+            or a :class:`~maml_teach.rules.Rule`.
 
     Returns:
         ``theta_prime``, shape ``(n_tasks, n_params)``.
@@ -59,8 +64,15 @@ def adapt(
     return inner_path(model, theta, tasks, alpha, n_inner_steps, chosen(inner, "inner"))[-1]
 
 
+@mean_over_lists
 def maml_gradient(
-    model: Model, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+    model: Model,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
 ) -> tuple[float, NDArray]:
     r"""The exact meta-gradient, second order, for any number of inner steps.
 
@@ -72,9 +84,11 @@ def maml_gradient(
     Args:
         model: Anything with ``loss``, ``gradient`` and ``hvp``.
         theta: The shared start, ``(n_params,)``.
-        tasks: A batch of tasks.
+        tasks: A batch of tasks, or a list of single tasks, which may be of different sizes.
         alpha: Inner learning rate, as in :func:`adapt`.
         n_inner_steps: Number of inner steps, at least 0.
+        inner: The rule of the inner loop, as in :func:`adapt`. Rules that are not ``"sgd"`` go
+            back through their state as well, see :func:`gradient_through_rule`.
 
     Returns:
         ``(meta_loss, gradient)``: the mean query loss at ``theta_prime``, and its gradient in
@@ -87,6 +101,9 @@ def maml_gradient(
     Source:
         Finn et al. (2017), Algorithm 2, line 10.
     """
+    rule = chosen(inner, "inner")
+    if rule is not SGD:
+        return gradient_through_rule(model, theta, tasks, alpha, n_inner_steps, rule)
     path = inner_path(model, theta, tasks, alpha, n_inner_steps)
     meta_loss, v = query_gradient(model, path[-1], tasks)
     for k in reversed(range(n_inner_steps)):
@@ -94,8 +111,55 @@ def maml_gradient(
     return meta_loss, v.mean(axis=0)  # (3.7)
 
 
+def gradient_through_rule(
+    model: Model, theta: NDArray, tasks: Task, alpha: Rates, n_inner_steps: int, rule: Rule
+) -> tuple[float, NDArray]:
+    r"""The exact meta-gradient where a step keeps a state, such as momentum.
+
+    .. math:: (\bar\theta_k, \bar g_k, \bar s_k) = U_k^\top (v_{k+1}, \bar s_{k+1}),
+              \qquad v_k = \bar\theta_k + H_k \bar g_k
+
+    where :math:`U_k` is the derivative of the rule's update, and the adjoint of the state begins
+    at zero. With plain descent the first equation gives :math:`v_{k+1}` and
+    :math:`-\alpha v_{k+1}`, and this is :func:`maml_gradient`.
+
+    Raises:
+        ValueError: Also if ``rule`` has no ``back``, or starts from a state that depends on
+            ``theta``.
+    """
+    back = _way_back(rule, theta)
+    *steps, (theta_prime, _, state) = inner_steps(model, theta, tasks, alpha, n_inner_steps, rule)
+    meta_loss, v = query_gradient(model, theta_prime, tasks)
+    adjoint = tuple(0 * part for part in state)
+    for k, (theta_k, g, state) in reversed(list(enumerate(steps))):
+        v, u, adjoint = back(v, adjoint, theta_k, g, state, rate(alpha, k), k + 1)  # (3.22)
+        v = v + model.hvp(theta_k, u, tasks.x_support, tasks.y_support)  # (3.23)
+    return meta_loss, v.mean(axis=0)  # (3.7)
+
+
+def _way_back(rule: Rule, theta: NDArray) -> Callable[..., tuple]:
+    if rule.back is None:
+        raise ValueError(
+            "inner has no way back, its third function: rules.Rule says what it answers. "
+            "maml_torch.maml_gradient needs none"
+        )
+    starts = zip(rule.init(theta), rule.init(theta + 1), strict=True)
+    if any(np.any(one != other) for one, other in starts):
+        raise ValueError(
+            "inner starts from a state that depends on theta; maml_torch.maml_gradient takes it"
+        )
+    return rule.back
+
+
+@mean_over_lists
 def fomaml_gradient(
-    model: Model, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+    model: Model,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
 ) -> tuple[float, NDArray]:
     """First-order MAML: the query gradient at ``theta_prime``, used as if it were at ``theta``.
 
@@ -104,11 +168,13 @@ def fomaml_gradient(
     Source:
         Finn et al. (2017), section 5.2, 'first order approximation'.
     """
-    theta_prime = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
+    settings = {"alpha": alpha, "n_inner_steps": n_inner_steps, "inner": inner}
+    theta_prime = adapt(model, theta, tasks, **settings)
     meta_loss, v = query_gradient(model, theta_prime, tasks)
     return meta_loss, v.mean(axis=0)  # (3.8)
 
 
+@mean_over_lists
 def reptile_gradient(
     model: Model, theta: NDArray, tasks: Task, *, alpha: float, n_inner_steps: int = 1
 ) -> tuple[float, NDArray]:
@@ -125,6 +191,7 @@ def reptile_gradient(
     return meta_loss, (theta - theta_prime.mean(axis=0)) / alpha  # (3.9)
 
 
+@mean_over_lists
 def anil_gradient(
     model: HasHead, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[float, NDArray]:
@@ -143,8 +210,14 @@ def anil_gradient(
     return maml_gradient(model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps)
 
 
+@mean_over_lists
 def joint_gradient(
-    model: Model, theta: NDArray, tasks: Task, *, alpha: Rates | None = None, n_inner_steps: int = 0
+    model: Model,
+    theta: NDArray,
+    tasks: Task,
+    *,
+    alpha: Rates | None = None,
+    n_inner_steps: int = 0,
 ) -> tuple[float, NDArray]:
     """Multi-task baseline: the gradient of the mean query loss at ``theta``; no task is adapted.
 
@@ -174,17 +247,31 @@ def inner_path(
     rule: Rule = SGD,
 ) -> list[NDArray]:
     """``[theta_0, ..., theta_K]``, each ``(n_tasks, n_params)``; see :func:`adapt`."""
+    steps = inner_steps(model, theta, tasks, alpha, n_inner_steps, rule)
+    return [theta_k for theta_k, _, _ in steps]
+
+
+def inner_steps(
+    model: HasGradient,
+    theta: NDArray,
+    tasks: Task,
+    alpha: Rates,
+    n_inner_steps: int,
+    rule: Rule = SGD,
+) -> Iterator[InnerStep]:
+    """``(theta_k, g_k, state_k)`` of every inner step, the last with a gradient of zeros."""
     check_batch(tasks)
     check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
     theta_k = np.broadcast_to(check_theta(theta), (tasks.n_tasks, theta.shape[-1]))
-    path, state = [theta_k], rule.init(theta_k)
-    with np.errstate(over="ignore", invalid="ignore"):  # reported just below
-        for k in range(n_inner_steps):
+    state = rule.init(theta_k)
+    for k in range(n_inner_steps):
+        with np.errstate(over="ignore", invalid="ignore"):  # reported just below
             g = model.gradient(theta_k, tasks.x_support, tasks.y_support)
-            theta_k, state = rule.update(theta_k, g, state, rate(alpha, k), k + 1)  # (3.2)
-            path.append(theta_k)
+            after, next_state = rule.update(theta_k, g, state, rate(alpha, k), k + 1)  # (3.2)
+        yield theta_k, g, state
+        theta_k, state = after, next_state
     check_convergence(theta_k, alpha, n_inner_steps)
-    return path
+    yield theta_k, np.zeros_like(theta_k), state
 
 
 def query_gradient(model: Model, theta_prime: NDArray, tasks: Task) -> tuple[float, NDArray]:

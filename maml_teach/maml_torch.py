@@ -19,9 +19,11 @@ from torch import Tensor
 from .inputs import Array, arrays_in, check_inner_loop, check_rate, rate
 from .mlp_torch import MLP, Differentiable
 from .module_torch import FromModule, from_module, from_module_all_at_once, rates_by_name
-from .protocols import HasHead, HasLoss, TorchModel
-from .rules import Rule, chosen
-from .tasks import Task, check_batch
+from .protocols import HasHead, HasLoss, Product, TorchModel
+from .pullback_torch import SGD, back, from_start, rule_of
+from .rules import Rule
+from .second_order_torch import second_order
+from .tasks import Task, check_batch, mean_over_lists, rows_over_lists
 
 __all__ = [
     "MLP",
@@ -42,19 +44,7 @@ __all__ = [
 Rates = float | NDArray | Tensor  # alpha: as in ``inputs``, or a tensor
 
 
-def _descend(
-    theta: Tensor, gradient: Tensor, state: tuple, alpha: Any, k: int
-) -> tuple[Tensor, tuple]:
-    """``theta - alpha * gradient``; in one go over memory if ``alpha`` is a number."""
-    if np.isscalar(alpha):
-        # Text would be a scalar too, but is no rate.
-        return torch.sub(theta, gradient, alpha=alpha), state  # type: ignore[arg-type]
-    return theta - alpha * gradient, state
-
-
-SGD = Rule(lambda theta: (), _descend)
-
-
+@rows_over_lists(torch.stack)
 def adapt(
     model: HasLoss,
     theta: Tensor,
@@ -66,12 +56,19 @@ def adapt(
 ) -> Tensor:
     """The inner loop; see ``maml.adapt``. Returns ``theta_prime`` ``(n_tasks, n_params)``."""
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
-    rule = SGD if inner == "sgd" else chosen(inner, "inner")
-    return _adapted(model, theta, tasks, alpha, n_inner_steps, rule)
+    return _adapted(model, theta, tasks, alpha, n_inner_steps, rule_of(inner))
 
 
+@mean_over_lists
+@second_order
 def maml_gradient(
-    model: HasLoss, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+    model: HasLoss,
+    theta: Tensor,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
 ) -> tuple[Tensor, Tensor]:
     r"""The exact meta-gradient by a walk back over the inner steps; see ``maml.maml_gradient``.
 
@@ -81,56 +78,83 @@ def maml_gradient(
     as dropout draws the same numbers when its step is computed again. A model that is not of this
     engine needs only ``loss`` and goes through :func:`unrolled_gradient`.
 
+    Attention takes the one of PyTorch's kernels that can be differentiated twice, and so do
+    recurrent layers on a GPU; ``fomaml_gradient`` keeps the faster ones.
+
     Returns:
         ``(meta_loss, gradient)``: a scalar tensor and a tensor ``(n_params,)``, both detached.
 
     Raises:
         ValueError: If an argument has the wrong shape or range.
         FloatingPointError: If the inner loop diverged.
+        NotImplementedError: If the model has an operation without a second derivative; it names
+            the operation and the ways out.
     """
+    rule = rule_of(inner)
     if not isinstance(model, Differentiable):
-        return unrolled_gradient(model, theta, tasks, alpha=alpha, n_inner_steps=n_inner_steps)
+        settings: dict[str, Any] = {"alpha": alpha, "n_inner_steps": n_inner_steps, "inner": rule}
+        return unrolled_gradient(model, theta, tasks, **settings)
+    plain = rule is SGD
     meta_loss: Any = 0.0
     gradient: Any = 0.0
-    with torch.inference_mode(model.by_hand):  # many small steps, and none of them recorded
+    with torch.inference_mode(model.by_hand and plain):  # many small steps, none recorded
         theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
-        start = theta if model.shares_theta else theta.expand(tasks.n_tasks, -1)
+        start = theta if model.shares_theta and plain else theta.expand(tasks.n_tasks, -1)
         n_kept = _n_kept(model, tasks, n_inner_steps)
-        for theta_0, support, query in _portions(model, start, tasks):
-            path, theta_prime = _walk(model, theta_0, support, alpha, n_inner_steps, n_kept)
+        for theta_0, support, query in portions(model, start, tasks):
+            linearize = partial(_linearized, model, support)
+            path, theta_prime = walk(model, theta_0, support, alpha, n_inner_steps, n_kept, rule)
             losses, v = model.loss_and_gradient(theta_prime, *query)  # (3.5)
             meta_loss = meta_loss + losses.sum()
-            gradient = gradient + _walk_back(model, path, v, support, alpha)
+            gradient = gradient + walk_back(linearize, path, v, alpha, rule)
     return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.7)
 
 
+@mean_over_lists
+@second_order
 def unrolled_gradient(
-    model: HasLoss, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+    model: HasLoss,
+    theta: Tensor,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
 ) -> tuple[Tensor, Tensor]:
     """The same by autograd through the inner loop; for any ``model`` that has ``loss``."""
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
     theta.requires_grad_()
-    theta_prime = unrolled(model, theta, tasks, alpha, n_inner_steps)
+    theta_prime = unrolled(model, theta, tasks, alpha, n_inner_steps, rule_of(inner))
     meta_loss = query_loss(model, theta_prime, tasks)
     return meta_loss.detach(), torch.autograd.grad(meta_loss, theta)[0]
 
 
+@mean_over_lists
 def fomaml_gradient(
-    model: HasLoss, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
+    model: HasLoss,
+    theta: Tensor,
+    tasks: Task,
+    *,
+    alpha: Rates,
+    n_inner_steps: int = 1,
+    inner: str | Rule = "sgd",
 ) -> tuple[Tensor, Tensor]:
     """First-order MAML; see ``maml.fomaml_gradient``."""
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
     start = theta.expand(tasks.n_tasks, -1)
     meta_loss: Any = 0.0
     gradient: Any = 0.0
-    for theta_0, support, query in _portions(model, start, tasks):
-        theta_prime = inner_loop(theta_0, _gradient_of(model, support), alpha, n_inner_steps)
+    rule = rule_of(inner)
+    for theta_0, support, query in portions(model, start, tasks):
+        gradient_of = _gradient_of(model, support)
+        theta_prime = inner_loop(theta_0, gradient_of, alpha, n_inner_steps, rule)
         check_convergence(theta_prime, alpha, n_inner_steps)
-        losses, v = _method(model, "loss_and_gradient")(theta_prime, *query)  # (3.5)
+        losses, v = method(model, "loss_and_gradient")(theta_prime, *query)  # (3.5)
         meta_loss, gradient = meta_loss + losses.sum(), gradient + _over_tasks(v)
     return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.8)
 
 
+@mean_over_lists
 def reptile_gradient(
     model: HasLoss, theta: Tensor, tasks: Task, *, alpha: float, n_inner_steps: int = 1
 ) -> tuple[Tensor, Tensor]:
@@ -143,6 +167,7 @@ def reptile_gradient(
     return meta_loss, (theta - theta_prime.mean(dim=0)) / alpha  # (3.9)
 
 
+@mean_over_lists
 def anil_gradient(
     model: HasHead, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[Tensor, Tensor]:
@@ -151,6 +176,7 @@ def anil_gradient(
     return maml_gradient(model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps)
 
 
+@mean_over_lists
 def joint_gradient(
     model: HasLoss,
     theta: Tensor,
@@ -185,18 +211,18 @@ def as_tensors(tasks: Task, like: Tensor) -> Task:
     return tasks.map(convert)
 
 
-def _portions(model: HasLoss, start: Tensor, tasks: Task) -> list[tuple]:
+def portions(model: HasLoss, start: Tensor, tasks: Task) -> list[tuple]:
     """``(theta, support, query)`` of what goes through the model together, one after the other.
 
     Support and query are pairs ``(x, y)``; see ``Differentiable.portions``.
     """
     support, query = (tasks.x_support, tasks.y_support), (tasks.x_query, tasks.y_query)
-    return _method(model, "portions")((start, support, query))
+    return method(model, "portions")((start, support, query))
 
 
 def inner_loop(
     theta: Tensor,
-    gradient: Callable[[int, Tensor], Tensor],
+    gradient: Callable[[int, Tensor, tuple], Tensor],
     alpha: Rates,
     n_inner_steps: int,
     rule: Rule = SGD,
@@ -205,7 +231,7 @@ def inner_loop(
 
     Args:
         theta: The start, ``(..., n_params)``.
-        gradient: ``gradient(k, theta_k)`` answers the support gradient of step ``k``.
+        gradient: ``gradient(k, theta_k, state)`` answers the support gradient of step ``k``.
         alpha: Inner rate or rates, as in ``maml.adapt``.
         n_inner_steps: Number of inner steps.
         rule: What a step makes of a gradient.
@@ -215,15 +241,15 @@ def inner_loop(
     """
     theta_k, state = theta, rule.init(theta)
     for k in range(n_inner_steps):
-        g = gradient(k, theta_k)
+        g = gradient(k, theta_k, state)
         theta_k, state = rule.update(theta_k, g, state, rate(alpha, k), k + 1)  # (3.2)
     return theta_k
 
 
-def _gradient_of(model: HasLoss, support: tuple) -> Callable[[int, Tensor], Tensor]:
+def _gradient_of(model: HasLoss, support: tuple) -> Callable[[int, Tensor, tuple], Tensor]:
     """The gradient of each inner step, with no graph that outlives it."""
-    loss_and_gradient = _method(model, "loss_and_gradient")
-    return lambda k, theta_k: loss_and_gradient(theta_k, *support)[1]
+    loss_and_gradient = method(model, "loss_and_gradient")
+    return lambda k, theta_k, state: loss_and_gradient(theta_k, *support)[1]
 
 
 def _adapted(
@@ -233,7 +259,7 @@ def _adapted(
     start = theta.expand(tasks.n_tasks, theta.shape[-1])
     done = [
         inner_loop(theta_0, _gradient_of(model, support), alpha, n_inner_steps, rule)
-        for theta_0, support, _ in _portions(model, start, tasks)
+        for theta_0, support, _ in portions(model, start, tasks)
     ]
     theta_prime = torch.cat([part.reshape(-1, theta.shape[-1]) for part in done])
     check_convergence(theta_prime, alpha, n_inner_steps)
@@ -241,42 +267,49 @@ def _adapted(
 
 
 def unrolled(
-    model: HasLoss, theta: Tensor, tasks: Task, alpha: Rates, n_inner_steps: int
+    model: HasLoss,
+    theta: Tensor,
+    tasks: Task,
+    alpha: Rates,
+    n_inner_steps: int,
+    rule: Rule = SGD,
 ) -> Tensor:
     """``theta_prime`` with its graph, back to ``theta`` and ``alpha``."""
 
-    def gradient(k: int, theta_k: Tensor) -> Tensor:
+    def gradient(k: int, theta_k: Tensor, state: tuple) -> Tensor:
         losses = model.loss(theta_k, tasks.x_support, tasks.y_support)
         return torch.autograd.grad(losses.sum(), theta_k, create_graph=True)[0]
 
     start = theta.expand(tasks.n_tasks, theta.shape[-1])
-    theta_prime = inner_loop(start, gradient, alpha, n_inner_steps)
+    theta_prime = inner_loop(start, gradient, alpha, n_inner_steps, rule)
     check_convergence(theta_prime, alpha, n_inner_steps)
     return theta_prime
 
 
-def _walk(
-    model: TorchModel,
+def walk(
+    model: HasLoss,
     theta: Tensor,
     support: tuple,
     alpha: Rates,
     n_inner_steps: int,
-    n_kept: float,
+    n_kept: float = 0,
+    rule: Rule = SGD,
 ) -> tuple[list[tuple], Tensor]:
-    """The inner steps: for each what ``_walk_back`` needs, and ``theta_prime``."""
-    path = []
+    """The inner steps: for each what :func:`walk_back` needs, and ``theta_prime``."""
+    path: list[tuple] = []
+    gradient_of = _gradient_of(model, support)
 
-    def gradient(k: int, theta_k: Tensor) -> Tensor:
-        random_state, product = None, None
+    def gradient(k: int, theta_k: Tensor, state: tuple) -> Tensor:
         if k >= n_inner_steps - n_kept:
-            g, product = model.linearize(theta_k, *support)
+            g, product = model.linearize(theta_k, *support)  # type: ignore[attr-defined]
+            path.append((theta_k, state, g, product, None))
         else:
-            random_state = _random_state(theta)
-            _, g = model.loss_and_gradient(theta_k, *support)
-        path.append((theta_k, product, random_state))
+            drawn_from = random_state(theta)
+            g = gradient_of(k, theta_k, state)
+            path.append((theta_k, state, None, None, drawn_from))
         return g
 
-    theta_prime = inner_loop(theta, gradient, alpha, n_inner_steps)
+    theta_prime = inner_loop(theta, gradient, alpha, n_inner_steps, rule)
     check_convergence(theta_prime, alpha, n_inner_steps)
     return path, theta_prime
 
@@ -290,17 +323,31 @@ def _n_kept(model: TorchModel, tasks: Task, n_inner_steps: int) -> float:
     return n_inner_steps if 2 * n_inner_steps * n_shots <= n_queries else model.n_kept
 
 
-def _walk_back(model, path, v, support, alpha):
-    """From ``v`` ``(..., n_params)`` at ``theta_prime`` to its sum over tasks at ``theta``."""
+def _linearized(model: TorchModel, support: tuple, theta_k: Tensor) -> tuple[Tensor, Product]:
+    return model.linearize(theta_k, *support)
+
+
+def walk_back(linearize, path, v, alpha, rule=SGD):
+    """From ``v`` ``(..., n_params)`` at ``theta_prime`` to its sum over tasks at ``theta``.
+
+    ``linearize(theta_k)`` answers the support gradient there and its derivative, as
+    ``TorchModel.linearize`` does; it is asked for the steps of ``path`` that have kept neither.
+    """
+    adjoint = None
     for k in reversed(range(len(path))):
-        theta_k, product, random_state = path.pop()
+        theta_k, state, g, product, drawn_from = path.pop()
         if product is None:
-            with _replayed(random_state):
-                _, product = model.linearize(theta_k, *support)
-        if theta_k.ndim < v.ndim:  # shared by all tasks, so only the sum is needed
+            with replayed(drawn_from):
+                g, product = linearize(theta_k)
+        if rule is not SGD:
+            adjoint = tuple(map(torch.zeros_like, state)) if adjoint is None else adjoint
+            v, u, adjoint = back(rule, v, adjoint, theta_k, g, state, rate(alpha, k), k + 1)
+            v = v + product(u)  # (3.23)
+        elif theta_k.ndim < v.ndim:  # shared by all tasks, so only the sum is needed
             return v.sum(dim=0) - product(rate(alpha, k) * v, together=True)
-        v = v - product(rate(alpha, k) * v)  # (3.6)
-    return _over_tasks(v)
+        else:
+            v = v - product(rate(alpha, k) * v)  # (3.6)
+    return _over_tasks(v + from_start(rule, adjoint, theta_k) if adjoint else v)
 
 
 def _over_tasks(v: Tensor) -> Tensor:
@@ -308,16 +355,16 @@ def _over_tasks(v: Tensor) -> Tensor:
     return v.sum(dim=0) if v.ndim > 1 else v
 
 
-def _random_state(like: Tensor) -> tuple:
+def random_state(like: Tensor) -> tuple:
     """State of the generators that a layer may draw from, on the CPU and on the device."""
     on_gpu = like.device if like.is_cuda else None
     return torch.get_rng_state(), on_gpu, on_gpu and torch.cuda.get_rng_state(on_gpu)
 
 
 @contextmanager
-def _replayed(random_state: tuple) -> Iterator[None]:
+def replayed(drawn_from: tuple) -> Iterator[None]:
     """Draw once more what was drawn from ``random_state`` on; the generators do not notice."""
-    cpu, on_gpu, gpu = random_state
+    cpu, on_gpu, gpu = drawn_from
     with torch.random.fork_rng(devices=[on_gpu] if on_gpu else []):
         torch.set_rng_state(cpu)
         if on_gpu:
@@ -325,7 +372,7 @@ def _replayed(random_state: tuple) -> Iterator[None]:
         yield
 
 
-def _method(model: HasLoss, name: str) -> Callable[..., Any]:
+def method(model: HasLoss, name: str) -> Callable[..., Any]:
     """The model's own, or that of any model that has ``loss``, by autograd."""
     own = getattr(model, name, None)
     return own or partial(getattr(Differentiable, name), model)

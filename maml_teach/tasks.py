@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from functools import wraps
+from typing import Any, Self
 
 import numpy as np
 from numpy.random import Generator
@@ -128,6 +129,99 @@ def _check_pair(part: str, x: Inputs, y: Array) -> None:
                 f"y_{part} has shape {tuple(y.shape)}, which does not pair up with x_{part} of "
                 f"shape {tuple(array.shape)}: their first {n} axes must be equal"
             )
+
+
+Tasks = Task | Sequence[Task]  # a batch, or single tasks of any sizes
+
+
+def batches_of(tasks: Sequence[Task]) -> list[tuple[list[int], Task]]:
+    """Single tasks, put together where their arrays have the same shapes.
+
+    Args:
+        tasks: Single tasks, without a task axis; they need not be of one size.
+
+    Returns:
+        For each batch which of ``tasks`` it holds, and the batch.
+
+    Raises:
+        ValueError: If ``tasks`` is empty or an element is no single task.
+
+    >>> one, two = (Task(*[np.zeros((n, 1))] * 4) for n in (3, 5))
+    >>> [(which, batch.x_support.shape) for which, batch in batches_of([one, two, one])]
+    [([0, 2], (2, 3, 1)), ([1], (1, 5, 1))]
+    """
+    if not tasks:
+        raise ValueError("tasks is an empty list: there is nothing to average over")
+    groups: dict[tuple, list[int]] = {}
+    for i, task in enumerate(tasks):
+        if not isinstance(task, Task):
+            raise ValueError(
+                f"tasks must be a Task or a list of them; element {i} is of type "
+                f"{type(task).__name__}"
+            )
+        groups.setdefault(_shapes(task), []).append(i)
+    return [(which, _together([tasks[i] for i in which])) for which in groups.values()]
+
+
+def mean_over_lists(method: Callable[..., tuple]) -> Callable[..., Any]:
+    """Let a function whose answers are means over tasks take a list of single tasks as well."""
+
+    @wraps(method)
+    def taking_lists(model: Any, theta: Array, tasks: Tasks, *args: Any, **settings: Any) -> Any:
+        if not isinstance(tasks, list | tuple):
+            return method(model, theta, tasks, *args, **settings)
+        parts = [
+            [len(which) / len(tasks) * part for part in method(model, theta, batch, **settings)]
+            for which, batch in batches_of(tasks)
+        ]
+        return tuple(sum(answers) for answers in zip(*parts, strict=True))
+
+    return taking_lists
+
+
+def rows_over_lists(stack: Callable) -> Callable:
+    """The same for a function whose answer has one row per task; ``stack`` puts rows together."""
+
+    def decorate(method: Callable) -> Callable:
+        @wraps(method)
+        def taking_lists(
+            model: Any, theta: Array, tasks: Tasks, *args: Any, **settings: Any
+        ) -> Any:
+            if not isinstance(tasks, list | tuple):
+                return method(model, theta, tasks, *args, **settings)
+            rows: dict[int, Array] = {}
+            for which, batch in batches_of(tasks):
+                start = theta if theta.ndim < 2 else theta[which]
+                rows |= zip(which, method(model, start, batch, *args, **settings), strict=True)
+            return stack([rows[i] for i in range(len(tasks))])
+
+        return taking_lists
+
+    return decorate
+
+
+def _shapes(task: Task) -> tuple:
+    arrays = arrays_in(tuple(getattr(task, field.name) for field in fields(task)))
+    return tuple((tuple(array.shape), str(array.dtype)) for array in arrays)
+
+
+def _together(tasks: Sequence[Task]) -> Task:
+    """Single tasks of one size as a batch."""
+
+    def join(*parts: Inputs) -> Inputs:
+        if isinstance(parts[0], dict):
+            return {name: join(*(part[name] for part in parts)) for name in parts[0]}
+        if isinstance(parts[0], tuple):
+            return tuple(join(*some) for some in zip(*parts, strict=True))
+        if isinstance(parts[0], np.ndarray):
+            return np.stack(parts)
+        joined = parts[0].new_empty((len(parts), *parts[0].shape))  # a tensor
+        for i, part in enumerate(parts):
+            joined[i] = part
+        return joined
+
+    values = ([getattr(task, field.name) for task in tasks] for field in fields(tasks[0]))
+    return Task(*(join(*parts) for parts in values))
 
 
 def check_batch(tasks: Task) -> None:

@@ -14,9 +14,18 @@ from problems import KINDS, STEPS, random_problem
 from maml_teach import maml, maml_torch
 from maml_teach.checks import central_difference, relative_error
 from maml_teach.mlp import MLP
+from maml_teach.rules import clipped, decayed
 from maml_teach.tasks import Lines
 
 ALGORITHMS = ("maml_gradient", "fomaml_gradient", "reptile_gradient", "joint_gradient")
+WITH_A_STATE = {
+    "momentum": "momentum",
+    "adam": "adam",
+    "clipped": clipped("sgd", 0.5),
+    "decayed": decayed("sgd", 0.1),
+    "clipped momentum with decay": decayed(clipped("momentum", 0.5), 0.1),
+    "Adam with decay, clipped": clipped(decayed("adam", 0.1), 0.5),
+}
 ALPHA = 0.3  # large, so that second-order terms are not small
 
 
@@ -73,6 +82,33 @@ def test_maml_gradient_is_the_central_difference_of_the_meta_loss(
     )
     assert loss == meta_loss(theta)
     assert relative_error(gradient, central_difference(meta_loss, theta)) < 1e-6
+
+
+# checks (3.22) (3.23) (3.24) (3.25) (3.26)
+@pytest.mark.parametrize("n_inner_steps", STEPS)
+@pytest.mark.parametrize(("activation", "objective"), KINDS)
+@pytest.mark.parametrize("rule", WITH_A_STATE)
+def test_maml_gradient_goes_back_through_the_state_of_the_rule(
+    rule, activation, objective, n_inner_steps
+):
+    model, theta, tasks = random_problem(activation, objective)
+    inner = {"alpha": 0.03, "n_inner_steps": n_inner_steps, "inner": WITH_A_STATE[rule]}
+
+    def meta_loss(theta):
+        theta_prime = maml.adapt(model, theta, tasks, **inner)
+        return np.mean(model.loss(theta_prime, tasks.x_query, tasks.y_query))
+
+    loss, gradient = maml.maml_gradient(model, theta, tasks, **inner)
+    assert loss == meta_loss(theta)
+    judge = central_difference(meta_loss, theta, step=1e-7)
+    assert relative_error(gradient, judge) < 1e-5
+    twin = maml_torch.MLP(model.sizes, activation, objective)
+    for of_torch in (maml_torch.maml_gradient, maml_torch.unrolled_gradient):
+        _, tensors = of_torch(twin, as_tensor(theta), tasks, **inner)
+        assert relative_error(tensors.numpy(), gradient) < 1e-9
+    _, first_order = maml.fomaml_gradient(model, theta, tasks, **inner)
+    if n_inner_steps > 1:  # the first step of Adam hardly depends on the gradient's size
+        assert relative_error(first_order, gradient) > 1e-3
 
 
 # checks (3.2)
