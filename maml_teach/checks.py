@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .diagnosis import Problem, SingleTask, as_numpy, ask, diagnose, objective
-from .inputs import Array, Inputs, arrays_in
+from .inputs import (
+    Array,
+    Inputs,
+    arrays_in,
+    check_array,
+    check_callable,
+    check_counts,
+    check_generator,
+    check_model,
+    described,
+)
 from .protocols import Model
 from .tasks import Task, check_batch, check_inner_loop, check_rate
 
@@ -40,10 +50,10 @@ def central_difference(
     >>> central_difference(lambda theta: float(theta @ theta), np.array([1.0, 2.0])).round(6)
     array([2., 4.])
     """
-    if theta.ndim != 1 or theta.dtype != np.float64:
-        raise ValueError(f"theta must be a float64 vector, got {theta.dtype} {theta.shape}")
-    if not 0 < step < float("inf"):
-        raise ValueError(f"step must be positive and finite, got {step!r}")
+    check_callable("function", function)
+    if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype != np.float64:
+        raise ValueError(f"theta must be a float64 vector, got {described(theta)}")
+    step = check_rate("step", step)
     gradient = np.empty_like(theta)
     for j in range(theta.size):
         e = np.zeros_like(theta)
@@ -162,12 +172,14 @@ def check_meta_gradient(
     >>> check_meta_gradient(fomaml_gradient, *problem).mistake
     'first-order only'
     """
-    check_rate("alpha", alpha)
-    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
+    check_callable("meta_gradient", meta_gradient)
+    alpha, step = check_rate("alpha", alpha), check_rate("step", step)
+    tolerance = check_rate("tolerance", tolerance)
+    rng = np.random.default_rng(0) if rng is None else rng
+    check_generator(rng)
     _check_arguments(model, theta, tasks, n_inner_steps, n_directions)
     here = Problem(_functions(model, theta), as_numpy(theta), _single(tasks), alpha, n_inner_steps)
     answer = ask(meta_gradient, model, theta, tasks, alpha, n_inner_steps)
-    rng = np.random.default_rng(0) if rng is None else rng
     directions = rng.normal(size=(n_directions, here.theta.size))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     numerical = np.array([_slope(here, direction, step) for direction in directions])
@@ -192,9 +204,12 @@ def _check_arguments(
     model: Model, theta: Array, tasks: Task, n_inner_steps: int, n_directions: int
 ) -> None:
     check_batch(tasks)
+    check_array("theta", theta)
     for name in ("loss", "gradient", "hvp"):
         if not hasattr(model, name):
             raise ValueError(f"model has no {name}; for a torch module use maml_torch.from_module")
+    check_model(model, ("loss", "gradient", "hvp"))
+    check_inner_loop(1.0, n_inner_steps, theta.shape[-1])
     if theta.ndim != 1 or not str(theta.dtype).endswith("float64"):
         shape = tuple(theta.shape)
         raise ValueError(f"theta must be a float64 vector, got {theta.dtype} {shape}")
@@ -207,8 +222,7 @@ def _check_arguments(
         raise ValueError("tasks must hold at least 2 tasks, or a sum would pass for a mean")
     if n_inner_steps < 1:
         raise ValueError(f"n_inner_steps must be at least 1, got {n_inner_steps}")
-    if n_directions < 1:
-        raise ValueError(f"n_directions must be at least 1, got {n_directions}")
+    check_counts(n_directions=n_directions)
 
 
 def _functions(model: Model, theta: Array) -> SingleTask:

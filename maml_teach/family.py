@@ -12,14 +12,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import Rates, check_inner_loop, check_rate, rate
+from .inputs import (
+    Rates,
+    check_array,
+    check_callable,
+    check_counts,
+    check_generator,
+    check_learned_rates,
+    check_rate,
+    check_shape,
+    check_step_weights,
+    check_theta,
+    rate,
+)
 from .maml import adapt, inner_path, inner_steps, maml_gradient, query_gradient
 from .protocols import HasFeatures, HasGradient, MetaGradient, Model
 from .rules import Rule
-from .tasks import Task, check_batch, mean_over_lists, rows_over_lists
+from .tasks import Task, check_batch, mean_over_lists, needs, rows_over_lists
 
 
 @mean_over_lists
+@needs("head", "last_layer", "features", "features_gradient")
 def anil_on_features_gradient(
     model: HasFeatures, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[float, NDArray]:
@@ -51,7 +64,7 @@ def anil_on_features_gradient(
     Source:
         Raghu et al. (2020), *Rapid learning or feature reuse?*, section 4.
     """
-    last = model.last_layer
+    last, theta = model.last_layer, check_theta(theta)
     h, h_query = model.features(theta, tasks.x_support), model.features(theta, tasks.x_query)
     above = Task(h, tasks.y_support, h_query, tasks.y_query)
     path = inner_path(last, theta[model.head], above, alpha, n_inner_steps)
@@ -68,6 +81,7 @@ def anil_on_features_gradient(
 
 
 @mean_over_lists
+@needs("loss", "gradient")
 def hf_maml_gradient(
     model: Model,
     theta: NDArray,
@@ -119,6 +133,7 @@ def hf_maml_gradient(
 
 
 @mean_over_lists
+@needs("loss", "gradient")
 def reptile_on_batches_gradient(
     model: Model,
     theta: NDArray,
@@ -152,12 +167,12 @@ def reptile_on_batches_gradient(
     Source:
         Nichol, Achiam, Schulman (2018), *On first-order meta-learning algorithms*, section 3.
     """
-    check_rate("alpha", alpha)
+    alpha = check_rate("alpha", alpha)
+    check_generator(rng)
     check_batch(tasks)
-    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
     x = np.concatenate([tasks.x_support, tasks.x_query], axis=1)
     y = np.concatenate([tasks.y_support, tasks.y_query], axis=1)
-    theta_k = np.broadcast_to(theta, (tasks.n_tasks, theta.shape[-1]))
+    theta_k = np.broadcast_to(check_theta(theta), (tasks.n_tasks, theta.shape[-1]))
     for _ in range(n_inner_steps):
         order = rng.permuted(np.tile(np.arange(x.shape[1]), (len(x), 1)), axis=1)
         rows = np.arange(len(x))[:, None], order
@@ -168,6 +183,7 @@ def reptile_on_batches_gradient(
 
 
 @mean_over_lists
+@needs("loss", "gradient", "hvp")
 def meta_sgd_gradient(
     model: Model, theta: NDArray, tasks: Task, *, alpha: NDArray, n_inner_steps: int = 1
 ) -> tuple[float, NDArray, NDArray]:
@@ -193,7 +209,7 @@ def meta_sgd_gradient(
     Source:
         Li et al. (2017), *Meta-SGD*, Algorithm 1; there with one inner step.
     """
-    alpha = _check_vector(alpha, theta)
+    check_learned_rates(alpha, theta.shape, "one rate per parameter")
     path, g, _ = zip(*inner_steps(model, theta, tasks, alpha, n_inner_steps), strict=True)
     meta_loss, v = query_gradient(model, path[-1], tasks)
     alpha_gradient = np.zeros_like(v)
@@ -204,6 +220,7 @@ def meta_sgd_gradient(
 
 
 @mean_over_lists
+@needs("loss", "gradient", "hvp")
 def maml_plus_plus_gradient(
     model: Model,
     theta: NDArray,
@@ -242,7 +259,9 @@ def maml_plus_plus_gradient(
         Antoniou et al. (2019), *How to train your MAML*, section 4: multi-step loss, and learned
         rates per step.
     """
-    step_weights = _check_steps(alpha, step_weights, n_inner_steps)
+    check_counts(n_inner_steps=n_inner_steps)
+    check_learned_rates(alpha, (n_inner_steps, 1), "one row per step")
+    step_weights = check_step_weights(step_weights, n_inner_steps)
     path, g, _ = zip(*inner_steps(model, theta, tasks, alpha, n_inner_steps), strict=True)
     meta_loss, alpha_gradient = 0.0, np.empty_like(alpha)
     v: Any = 0.0
@@ -256,6 +275,7 @@ def maml_plus_plus_gradient(
 
 
 @rows_over_lists(np.stack)
+@needs("gradient")
 def imaml_adapt(
     model: HasGradient,
     theta: NDArray,
@@ -290,8 +310,10 @@ def imaml_adapt(
     Source:
         Rajeswaran et al. (2019), *Meta-learning with implicit gradients*: the proximal term.
     """
-    check_rate("lam", lam)
+    lam = check_rate("lam", lam)
     anchor = theta if anchor is None else anchor
+    check_array("anchor", anchor, np.ndarray, holds="f")
+    check_shape("anchor", anchor, theta.shape[-1], tasks.n_tasks)
 
     def gradient(theta_k: NDArray, x: NDArray, y: NDArray) -> NDArray:
         return model.gradient(theta_k, x, y) + lam * (theta_k - anchor)  # (5.7)
@@ -301,6 +323,7 @@ def imaml_adapt(
 
 
 @mean_over_lists
+@needs("loss", "gradient", "hvp")
 def imaml_gradient(
     model: Model,
     theta: NDArray,
@@ -339,6 +362,7 @@ def imaml_gradient(
         Rajeswaran et al. (2019), *Meta-learning with implicit gradients*, Lemma 1 and
         Algorithm 2.
     """
+    lam, (n_cg_steps,) = check_rate("lam", lam), check_counts(n_cg_steps=n_cg_steps)
     settings: dict[str, Any] = {"alpha": alpha, "n_inner_steps": n_inner_steps, "lam": lam}
     theta_prime = imaml_adapt(model, theta, tasks, **settings)
     meta_loss, v_query = query_gradient(model, theta_prime, tasks)
@@ -376,8 +400,9 @@ def conjugate_gradient(product: Callable[[NDArray], NDArray], b: NDArray, n_step
     >>> conjugate_gradient(lambda p: p @ A, np.array([[1.0, 2.0]]), n_steps=2).round(4)
     array([[0.0909, 0.6364]])
     """
-    if isinstance(n_steps, bool) or not isinstance(n_steps, int | np.integer) or n_steps < 1:
-        raise ValueError(f"n_steps must be a positive integer, got {n_steps!r}")
+    check_callable("product", product)
+    check_array("b", b, np.ndarray, holds="f")
+    (n_steps,) = check_counts(n_steps=n_steps)
     x, residual, p = np.zeros_like(b), b, b
     rr = _dot(residual, residual)
     going, tiny = rr > 0, np.finfo(b.dtype).eps ** 2 * rr
@@ -415,6 +440,8 @@ def learn_rates(
     Raises:
         ValueError: If a first rate is zero.
     """
+    check_callable("gradient", gradient)
+    check_array("first_rates", first_rates, np.ndarray, holds="f")
     if not np.all(first_rates):
         raise ValueError("first_rates must not hold a zero: they are the units of the rates")
 
@@ -432,33 +459,22 @@ def learn_rates(
 
 def join_rates(theta: NDArray, first_rates: NDArray) -> NDArray:
     """The flat vector that training starts from: ``theta``, then a one for each rate."""
+    check_shape("theta", check_theta(theta), None)
+    check_array("first_rates", first_rates, np.ndarray, holds="f")
     return np.concatenate([theta, np.ones(first_rates.size, theta.dtype)])
 
 
 def split_rates(vector: NDArray, first_rates: NDArray) -> tuple[NDArray, NDArray]:
     """``(theta, rates)`` of a vector of :func:`learn_rates`."""
+    check_array("vector", vector, np.ndarray, holds="f")
+    check_array("first_rates", first_rates, np.ndarray, holds="f")
+    if vector.ndim != 1 or vector.size <= first_rates.size:
+        raise ValueError(
+            f"vector has shape {vector.shape}; expected theta and {first_rates.size} rates in a row"
+        )
     theta, multiples = np.split(vector, [vector.size - first_rates.size])
     return theta, first_rates * multiples.reshape(first_rates.shape)
 
 
 def _dot(x: NDArray, y: NDArray) -> NDArray:
     return np.sum(x * y, axis=-1, keepdims=True)
-
-
-def _check_vector(alpha: NDArray, theta: NDArray) -> NDArray:
-    if np.shape(alpha) != np.shape(theta):
-        raise ValueError(
-            f"alpha has shape {np.shape(alpha)}; expected one rate per parameter, {np.shape(theta)}"
-        )
-    return alpha
-
-
-def _check_steps(alpha: NDArray, step_weights: Sequence[float], n_inner_steps: int) -> list[float]:
-    if np.shape(alpha) != (n_inner_steps, 1) or n_inner_steps < 1:
-        raise ValueError(
-            f"alpha has shape {np.shape(alpha)}; expected one row per step, ({n_inner_steps}, 1)"
-        )
-    weights = np.asarray(step_weights, dtype=float)
-    if weights.shape != (n_inner_steps,) or not np.isfinite(weights).all():
-        raise ValueError(f"step_weights must be {n_inner_steps} finite numbers, got {weights!r}")
-    return weights.tolist()  # plain numbers leave the dtype of arrays alone

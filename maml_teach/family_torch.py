@@ -12,7 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .inputs import check_rate
+from .inputs import (
+    check_array,
+    check_callable,
+    check_counts,
+    check_generator,
+    check_learned_rates,
+    check_rate,
+    check_shape,
+    check_step_weights,
+)
 from .maml_torch import (
     Rates,
     adapt,
@@ -22,20 +31,20 @@ from .maml_torch import (
     portions,
     prepare,
     query_loss,
-    random_state,
-    replayed,
     unrolled,
     walk,
     walk_back,
 )
+from .module_torch import random_state, replayed
 from .protocols import HasFeatures, HasLoss, Product
 from .pullback_torch import rule_of
 from .rules import Rule
 from .second_order_torch import second_order
-from .tasks import Task, mean_over_lists, rows_over_lists
+from .tasks import Task, mean_over_lists, needs, rows_over_lists
 
 
 @mean_over_lists
+@needs("head", "last_layer", "features")
 @second_order
 def anil_on_features_gradient(
     model: HasFeatures, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
@@ -112,7 +121,8 @@ def reptile_on_batches_gradient(
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Reptile with a mini-batch in each step; see ``family.reptile_on_batches_gradient``."""
-    check_rate("alpha", alpha)
+    alpha = check_rate("alpha", alpha)
+    check_generator(rng)
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
     n_shots = tasks.x_support.shape[1]
     x = torch.cat([tasks.x_support, tasks.x_query], dim=1)
@@ -133,11 +143,7 @@ def meta_sgd_gradient(
     model: HasLoss, theta: Tensor, tasks: Task, *, alpha: Tensor, n_inner_steps: int = 1
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Meta-SGD, ``(meta_loss, gradient, alpha_gradient)``; see ``family.meta_sgd_gradient``."""
-    if tuple(alpha.shape) != tuple(theta.shape):
-        raise ValueError(
-            f"alpha has shape {tuple(alpha.shape)}; expected one rate per parameter, "
-            f"{tuple(theta.shape)}"
-        )
+    check_learned_rates(alpha, tuple(theta.shape), "one rate per parameter")
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
     inputs = theta.requires_grad_(), alpha.clone().requires_grad_()
     theta_prime = unrolled(model, inputs[0], tasks, inputs[1], n_inner_steps)
@@ -157,11 +163,9 @@ def maml_plus_plus_gradient(
     step_weights: Sequence[float],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Two parts of MAML++; see ``family.maml_plus_plus_gradient``."""
-    if tuple(alpha.shape) != (n_inner_steps, 1) or len(step_weights) != n_inner_steps:
-        raise ValueError(
-            f"alpha has shape {tuple(alpha.shape)} and step_weights {len(step_weights)} entries; "
-            f"expected ({n_inner_steps}, 1) and {n_inner_steps}"
-        )
+    check_counts(n_inner_steps=n_inner_steps)
+    check_learned_rates(alpha, (n_inner_steps, 1), "one row per step")
+    step_weights = check_step_weights(step_weights, n_inner_steps)
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
     inputs = theta.requires_grad_(), alpha.clone().requires_grad_()
     theta_k = inputs[0].expand(tasks.n_tasks, -1)
@@ -184,8 +188,10 @@ def imaml_adapt(
     anchor: Tensor | None = None,
 ) -> Tensor:
     """The inner loop of iMAML; see ``family.imaml_adapt``."""
-    check_rate("lam", lam)
+    lam = check_rate("lam", lam)
     anchor = theta if anchor is None else anchor
+    check_array("anchor", anchor, Tensor, holds="f")
+    check_shape("anchor", anchor, theta.shape[-1], tasks.n_tasks)
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
 
     def gradient(k: int, theta_k: Tensor, state: tuple) -> Tensor:
@@ -211,6 +217,7 @@ def imaml_gradient(
     n_cg_steps: int = 5,
 ) -> tuple[Tensor, Tensor]:
     """iMAML; see ``family.imaml_gradient``."""
+    lam, (n_cg_steps,) = check_rate("lam", lam), check_counts(n_cg_steps=n_cg_steps)
     settings: dict[str, Any] = {"alpha": alpha, "n_inner_steps": n_inner_steps, "lam": lam}
     theta_prime = imaml_adapt(model, theta, tasks, **settings).requires_grad_()
     _, _, tasks = prepare(theta, tasks, alpha, n_inner_steps)
@@ -227,6 +234,9 @@ def imaml_gradient(
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, n_steps: int) -> Tensor:
     """Solve ``A x = b`` for each row of ``b``; see ``family.conjugate_gradient``."""
+    check_callable("product", product)
+    check_array("b", b, Tensor, holds="f")
+    (n_steps,) = check_counts(n_steps=n_steps)
     x, residual, p = torch.zeros_like(b), b, b
     rr = _dot(b, b)
     going, tiny = rr > 0, torch.finfo(b.dtype).eps ** 2 * rr

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import check_convergence, check_inner_loop, check_rate, check_theta
+from .inputs import check_convergence, check_rate, check_theta, described
 from .mlp import ACTIVATIONS, MLP, OBJECTIVES
-from .tasks import Task, check_batch
+from .tasks import Task, check_batch, mean_over_lists
 
 # What a step keeps for the way back: weights, a, slopes, delta; one entry per layer in each.
 Step = tuple[list[NDArray], list[NDArray], list[Any], list[NDArray]]
 
 
+@mean_over_lists
 def maml_gradient(
     model: MLP, theta: NDArray, tasks: Task, *, alpha: float, n_inner_steps: int = 1
 ) -> tuple[float, NDArray]:
@@ -31,7 +32,7 @@ def maml_gradient(
     Args:
         model: An :class:`~maml_teach.mlp.MLP`.
         theta: Meta-parameters, ``(n_params,)``; its dtype is that of the work.
-        tasks: A batch of tasks.
+        tasks: A batch of tasks, or a list of single tasks, which may be of different sizes.
         alpha: Inner learning rate, a number.
         n_inner_steps: Number of inner steps, at least 0.
 
@@ -42,8 +43,9 @@ def maml_gradient(
         ValueError: If an argument has the wrong shape or range.
         FloatingPointError: If the inner loop diverged.
     """
-    check_rate("alpha", alpha)
-    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
+    alpha = check_rate("alpha", alpha)
+    if not isinstance(model, MLP):
+        raise ValueError(f"model must be an mlp.MLP, got {described(model)}")
     x, y, x_query, y_query = _checked_arrays(model, check_theta(theta), tasks)
     weights = _weights(model, theta)
     steps: list[Step] = []

@@ -9,15 +9,25 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import Rates, check_convergence, check_inner_loop, check_rate, check_theta, rate
+from .inputs import (
+    Rates,
+    check_convergence,
+    check_inner_loop,
+    check_model,
+    check_rate,
+    check_shape,
+    check_theta,
+    rate,
+)
 from .protocols import HasGradient, HasHead, Model
 from .rules import SGD, Rule, chosen
-from .tasks import Task, check_batch, mean_over_lists, rows_over_lists
+from .tasks import Task, check_batch, check_tasks_for, mean_over_lists, needs, rows_over_lists
 
 InnerStep = tuple[NDArray, NDArray, tuple]  # theta_k, its support gradient, the rule's state
 
 
 @rows_over_lists(np.stack)
+@needs("gradient")
 def adapt(
     model: HasGradient,
     theta: NDArray,
@@ -65,6 +75,7 @@ def adapt(
 
 
 @mean_over_lists
+@needs("loss", "gradient", "hvp")
 def maml_gradient(
     model: Model,
     theta: NDArray,
@@ -127,7 +138,10 @@ def gradient_through_rule(
         ValueError: Also if ``rule`` has no ``back``, or starts from a state that depends on
             ``theta``.
     """
-    back = _way_back(rule, theta)
+    check_model(model, ["loss", "gradient", "hvp"], np.ndarray)
+    check_shape("theta", check_theta(theta), getattr(model, "n_params", None))
+    back = _way_back(chosen(rule, "rule"), theta)
+    alpha, n_inner_steps = check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
     *steps, (theta_prime, _, state) = inner_steps(model, theta, tasks, alpha, n_inner_steps, rule)
     meta_loss, v = query_gradient(model, theta_prime, tasks)
     adjoint = tuple(0 * part for part in state)
@@ -152,6 +166,7 @@ def _way_back(rule: Rule, theta: NDArray) -> Callable[..., tuple]:
 
 
 @mean_over_lists
+@needs("loss", "gradient")
 def fomaml_gradient(
     model: Model,
     theta: NDArray,
@@ -175,6 +190,7 @@ def fomaml_gradient(
 
 
 @mean_over_lists
+@needs("loss", "gradient")
 def reptile_gradient(
     model: Model, theta: NDArray, tasks: Task, *, alpha: float, n_inner_steps: int = 1
 ) -> tuple[float, NDArray]:
@@ -192,6 +208,7 @@ def reptile_gradient(
 
 
 @mean_over_lists
+@needs("loss", "gradient", "hvp", "head")
 def anil_gradient(
     model: HasHead, theta: NDArray, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[float, NDArray]:
@@ -211,6 +228,7 @@ def anil_gradient(
 
 
 @mean_over_lists
+@needs("loss", "gradient")
 def joint_gradient(
     model: Model,
     theta: NDArray,
@@ -260,9 +278,13 @@ def inner_steps(
     rule: Rule = SGD,
 ) -> Iterator[InnerStep]:
     """``(theta_k, g_k, state_k)`` of every inner step, the last with a gradient of zeros."""
-    check_batch(tasks)
-    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
-    theta_k = np.broadcast_to(check_theta(theta), (tasks.n_tasks, theta.shape[-1]))
+    check_model(model, ["gradient"], np.ndarray)
+    n_tasks = check_tasks_for(model, tasks, np.ndarray)
+    check_shape("theta", check_theta(theta), getattr(model, "n_params", None), n_tasks)
+    n_params = theta.shape[-1]
+    alpha, n_inner_steps = check_inner_loop(alpha, n_inner_steps, n_params)
+    theta_k = np.broadcast_to(theta, (n_tasks, n_params))
+    rule = chosen(rule, "rule")
     state = rule.init(theta_k)
     for k in range(n_inner_steps):
         with np.errstate(over="ignore", invalid="ignore"):  # reported just below

@@ -6,8 +6,7 @@ derivation with the walk or with the NumPy reference, so that their agreement is
 Device and dtype follow ``theta``; arrays in a task are converted to them.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,14 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .inputs import Array, arrays_in, check_inner_loop, check_rate, rate
-from .mlp_torch import MLP, Differentiable
-from .module_torch import FromModule, from_module, from_module_all_at_once, rates_by_name
+from .inputs import Array, arrays_in, check_array, check_inner_loop, check_rate, described, rate
+from .mlp_torch import MLP, Differentiable, depending
+from .module_torch import FromModule, random_state, rates_by_name, replayed
+from .paths_torch import from_module, from_module_all_at_once
 from .protocols import HasHead, HasLoss, Product, TorchModel
 from .pullback_torch import SGD, back, from_start, rule_of
 from .rules import Rule
 from .second_order_torch import second_order
-from .tasks import Task, check_batch, mean_over_lists, rows_over_lists
+from .tasks import Task, check_batch, mean_over_lists, needs, rows_over_lists
 
 __all__ = [
     "MLP",
@@ -74,9 +74,9 @@ def maml_gradient(
 
     The ``theta_k`` of each step are stored and ``H_k v`` is computed again on the way back, except
     for the last ``model.n_kept`` steps, or for all where their graphs are small beside the one
-    that the query set needs anyway. A module's tasks go one after the other. A random layer such
-    as dropout draws the same numbers when its step is computed again. A model that is not of this
-    engine needs only ``loss`` and goes through :func:`unrolled_gradient`.
+    that the query set needs anyway. A random layer such as dropout draws the same numbers when its
+    step is computed again. A model that is not of this engine needs only ``loss`` and goes through
+    :func:`unrolled_gradient`.
 
     Attention takes the one of PyTorch's kernels that can be differentiated twice, and so do
     recurrent layers on a GPU; ``fomaml_gradient`` keeps the faster ones.
@@ -100,14 +100,38 @@ def maml_gradient(
     with torch.inference_mode(model.by_hand and plain):  # many small steps, none recorded
         theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
         start = theta if model.shares_theta and plain else theta.expand(tasks.n_tasks, -1)
+        parts = portions(model, start, tasks)
         n_kept = _n_kept(model, tasks, n_inner_steps)
-        for theta_0, support, query in portions(model, start, tasks):
-            linearize = partial(_linearized, model, support)
-            path, theta_prime = walk(model, theta_0, support, alpha, n_inner_steps, n_kept, rule)
-            losses, v = model.loss_and_gradient(theta_prime, *query)  # (3.5)
-            meta_loss = meta_loss + losses.sum()
-            gradient = gradient + walk_back(linearize, path, v, alpha, rule)
+        for theta_0, support, query in parts:
+            whole = n_kept >= n_inner_steps and model.keeps_graphs
+            through = _through_graph if whole else _through_walk
+            losses, v = through(model, theta_0, support, query, alpha, n_inner_steps, n_kept, rule)
+            meta_loss, gradient = meta_loss + losses.sum(), gradient + v
     return meta_loss / tasks.n_tasks, gradient / tasks.n_tasks  # (3.7)
+
+
+def _through_graph(model, theta, support, query, alpha, n_inner_steps, n_kept, rule):
+    """Losses of a portion of tasks and the sum of their gradients, from one graph of all steps."""
+    theta = theta.detach().requires_grad_()
+
+    def gradient(k: int, theta_k: Tensor, state: tuple) -> Tensor:
+        losses = depending(model.portion_loss(theta_k, *support))
+        return torch.autograd.grad(losses.sum(), theta_k, create_graph=True)[0]
+
+    theta_prime = inner_loop(theta, gradient, alpha, n_inner_steps, rule)
+    check_convergence(theta_prime, alpha, n_inner_steps)
+    losses, v = model.loss_and_gradient(theta_prime, *query)  # (3.5)
+    if n_inner_steps:
+        (v,) = torch.autograd.grad(theta_prime, theta, v)
+    return losses, _over_tasks(v)
+
+
+def _through_walk(model, theta, support, query, alpha, n_inner_steps, n_kept, rule):
+    """The same step by step, with the graph of one step at a time."""
+    linearize = partial(_linearized, model, support)
+    path, theta_prime = walk(model, theta, support, alpha, n_inner_steps, n_kept, rule)
+    losses, v = model.loss_and_gradient(theta_prime, *query)  # (3.5)
+    return losses, walk_back(linearize, path, v, alpha, rule)
 
 
 @mean_over_lists
@@ -159,7 +183,7 @@ def reptile_gradient(
     model: HasLoss, theta: Tensor, tasks: Task, *, alpha: float, n_inner_steps: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Reptile; see ``maml.reptile_gradient``."""
-    check_rate("alpha", alpha)
+    alpha = check_rate("alpha", alpha)
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
     theta_prime = _adapted(model, theta, tasks, alpha, n_inner_steps)
     with torch.no_grad():
@@ -168,11 +192,13 @@ def reptile_gradient(
 
 
 @mean_over_lists
+@needs("loss", "head")
 def anil_gradient(
     model: HasHead, theta: Tensor, tasks: Task, *, alpha: Rates, n_inner_steps: int = 1
 ) -> tuple[Tensor, Tensor]:
     """ANIL: MAML whose inner loop moves the last layer only; see ``maml.anil_gradient``."""
-    rates = alpha * model.head.to(theta)  # (5.1)
+    check_array("model.head", model.head, Tensor)
+    rates = _rates_like(theta, alpha) * model.head.to(theta)  # (5.1)
     return maml_gradient(model, theta, tasks, alpha=rates, n_inner_steps=n_inner_steps)
 
 
@@ -194,21 +220,38 @@ def prepare(
 ) -> tuple[Tensor, Any, Task]:
     """Checked arguments: a copy of ``theta``, and rates and tasks as tensors like it."""
     check_batch(tasks)
-    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
-    if not torch.is_floating_point(theta) or not bool(theta.isfinite().all()):
-        raise ValueError(f"theta must be finite and of a float dtype, got {theta.dtype}")
-    rates = alpha if np.ndim(alpha) == 0 else torch.as_tensor(alpha).detach().to(theta)
-    return theta.detach().clone(), rates, as_tensors(tasks, theta)
+    check_array("theta", theta, Tensor, holds="f")
+    alpha, _ = check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
+    if not bool(theta.isfinite().all()):
+        raise ValueError("theta must be finite, but holds nan or inf")
+    return theta.detach().clone(), _rates_like(theta, alpha), as_tensors(tasks, theta)
+
+
+def _rates_like(theta: Tensor, alpha: Rates) -> Any:
+    """A number as it is, rates as a tensor of the dtype of ``theta`` and on its device."""
+    return alpha if np.ndim(alpha) == 0 else _as_tensor(alpha).detach().to(theta)
 
 
 def as_tensors(tasks: Task, like: Tensor) -> Task:
     """The batch ``tasks`` as tensors on the device of ``like``; floats also of its dtype."""
+    if not isinstance(tasks, Task):
+        raise ValueError(f"tasks must be a Task, got {described(tasks)}")
+    check_array("like", like, Tensor, holds="f")
 
     def convert(array: Array) -> Tensor:
-        tensor = torch.as_tensor(array, device=like.device)
+        tensor = _as_tensor(array).to(like.device)
         return tensor.to(like.dtype) if tensor.is_floating_point() else tensor
 
     return tasks.map(convert)
+
+
+def _as_tensor(array: Array) -> Tensor:
+    """An array as a tensor, also one that runs backwards or that torch has no dtype for."""
+    try:
+        return torch.as_tensor(array)
+    except (TypeError, ValueError):
+        kind = {"f": np.float64, "u": np.int64}.get(array.dtype.kind)
+        return torch.as_tensor(np.array(array, kind or array.dtype.newbyteorder("="), order="C"))
 
 
 def portions(model: HasLoss, start: Tensor, tasks: Task) -> list[tuple]:
@@ -277,7 +320,7 @@ def unrolled(
     """``theta_prime`` with its graph, back to ``theta`` and ``alpha``."""
 
     def gradient(k: int, theta_k: Tensor, state: tuple) -> Tensor:
-        losses = model.loss(theta_k, tasks.x_support, tasks.y_support)
+        losses = depending(model.loss(theta_k, tasks.x_support, tasks.y_support))
         return torch.autograd.grad(losses.sum(), theta_k, create_graph=True)[0]
 
     start = theta.expand(tasks.n_tasks, theta.shape[-1])
@@ -353,23 +396,6 @@ def walk_back(linearize, path, v, alpha, rule=SGD):
 def _over_tasks(v: Tensor) -> Tensor:
     """The sum over tasks ``(n_params,)``; of a single task, ``v`` itself."""
     return v.sum(dim=0) if v.ndim > 1 else v
-
-
-def random_state(like: Tensor) -> tuple:
-    """State of the generators that a layer may draw from, on the CPU and on the device."""
-    on_gpu = like.device if like.is_cuda else None
-    return torch.get_rng_state(), on_gpu, on_gpu and torch.cuda.get_rng_state(on_gpu)
-
-
-@contextmanager
-def replayed(drawn_from: tuple) -> Iterator[None]:
-    """Draw once more what was drawn from ``random_state`` on; the generators do not notice."""
-    cpu, on_gpu, gpu = drawn_from
-    with torch.random.fork_rng(devices=[on_gpu] if on_gpu else []):
-        torch.set_rng_state(cpu)
-        if on_gpu:
-            torch.cuda.set_rng_state(gpu, on_gpu)
-        yield
 
 
 def method(model: HasLoss, name: str) -> Callable[..., Any]:

@@ -5,11 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import rate
+from .inputs import (
+    check_count,
+    check_counts,
+    check_filled,
+    check_generator,
+    check_model,
+    check_rate,
+    check_shape,
+    check_theta,
+    described,
+    rate,
+)
 from .maml import adapt
 from .mlp import MLP
 from .protocols import Model
-from .tasks import Task
+from .tasks import Task, check_tasks_for
 
 # The last axis of the grid. Angles are in degrees, lengths are those of the exact gradient.
 QUANTITIES = ("FOMAML angle", "FOMAML length", "Reptile angle", "Reptile length", "meta-loss")
@@ -30,6 +41,8 @@ def task_gradients(
         ``(maml, fomaml)``, each ``(n_tasks, n_params)``; their means over tasks are what
         ``maml_gradient`` and ``fomaml_gradient`` answer.
     """
+    alpha = check_rate("alpha", alpha)
+    check_model(model, ["gradient", "hvp"], np.ndarray)
     theta_prime = adapt(model, theta, tasks, alpha=alpha)
     v = model.gradient(theta_prime, tasks.x_query, tasks.y_query)
     return v - alpha * model.hvp(theta, v, tasks.x_support, tasks.y_support), v
@@ -73,6 +86,11 @@ def largest_curvature(
     Returns:
         ``(n_tasks,)``: of the eigenvalue that is largest in size, with its sign.
     """
+    check_generator(rng)
+    check_model(model, ["hvp"], np.ndarray)
+    n_tasks = check_tasks_for(model, tasks, np.ndarray)
+    check_shape("theta", check_theta(theta), getattr(model, "n_params", None), n_tasks)
+    (n_steps,) = check_counts(n_steps=n_steps)
     v = rng.standard_normal((tasks.n_tasks, theta.shape[-1])).astype(theta.dtype)
     for _ in range(n_steps):
         v = v / np.linalg.norm(v, axis=1, keepdims=True)
@@ -108,13 +126,15 @@ def accuracy_after(
     >>> bool(before.mean() < 0.7 < 0.9 < after.mean())
     True
     """
-    theta_k, shares = theta, []
+    check_model(model, ["predict", "gradient"], np.ndarray)
+    steps = [check_count("steps", k, least=0) for k in check_filled("steps", steps)]
+    theta_k, shares = check_theta(theta), []
     for k in range(max(steps) + 1):
         if k:
             theta_k = adapt(model, theta_k, tasks, alpha=rate(alpha, k - 1))
         best = model.predict(theta_k, tasks.x_query).argmax(axis=-1)
         shares.append((best == tasks.y_query).mean(axis=1))
-    return np.array(shares)[list(steps)]
+    return np.array(shares)[steps]
 
 
 def layer_outputs(model: MLP, theta: NDArray, x: NDArray) -> list[NDArray]:
@@ -123,6 +143,9 @@ def layer_outputs(model: MLP, theta: NDArray, x: NDArray) -> list[NDArray]:
     Returns:
         A list of arrays ``(..., n, width)``.
     """
+    if not isinstance(model, MLP):
+        raise ValueError(f"model must be an mlp.MLP, got {described(model)}")
+    model.check(theta, x)
     outputs = []
     for depth in range(2, len(model.sizes) + 1):
         part = MLP(model.sizes[:depth])
@@ -187,6 +210,10 @@ def gradient_gap(
     Raises:
         ValueError: If an argument has the wrong shape or range.
     """
+    alpha, (n_inner_steps,) = check_rate("alpha", alpha), check_counts(n_inner_steps=n_inner_steps)
+    check_model(model, ["loss", "gradient", "hvp"], np.ndarray)
+    check_shape("theta", check_theta(theta), getattr(model, "n_params", None))
+    check_tasks_for(model, tasks, np.ndarray)
     path = _path(model, theta, tasks, alpha, n_inner_steps)
     gaps = np.full((n_inner_steps, len(QUANTITIES)), np.nan)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # such rows become NaN

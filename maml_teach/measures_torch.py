@@ -50,17 +50,17 @@ def largest_curvature(
     start, _, tasks = prepare(theta, tasks, 1.0, 0)
     start = start.expand(tasks.n_tasks, -1)
     drawn = torch.randn(start.shape, generator=generator, device=generator.device)
-    parts = start, drawn.to(start), tasks.x_support, tasks.y_support
+    parts = start, (tasks.x_support, tasks.y_support), drawn.to(start)
     found = [_by_power(model, portion, n_steps) for portion in model.portions(parts)]
     return torch.cat([curvature.reshape(-1) for curvature in found])
 
 
 def _by_power(model: Differentiable, portion: tuple, n_steps: int) -> Tensor:
-    """Of one portion, parameters, vector, inputs, targets: a number, or one for each task."""
-    theta, v, x, y = portion
+    """Of one portion, parameters, support set and vector: a number, or one for each task."""
+    theta, support, v = portion
     curvature, least = v[..., 0], torch.finfo(v.dtype).tiny
     for _ in range(n_steps):
         v = v / v.norm(dim=-1, keepdim=True).clamp_min(least)  # a loss without curvature leaves 0
-        product = model.hvp(theta, v, x, y)
+        product = model.hvp(theta, v, *support)
         curvature, v = (v * product).sum(dim=-1), product
     return curvature

@@ -6,10 +6,13 @@ Everything is derived by hand and batched: ``theta`` is ``(..., n_params)``, ``x
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .inputs import check_array, check_generator, check_sizes, choice, is_tensor
 
 Layer = tuple[NDArray, NDArray]  # W and b
 
@@ -128,14 +131,11 @@ class MLP:
     objective: str = "mse"
 
     def __post_init__(self) -> None:
-        if len(self.sizes) < 2 or any(int(n) != n or n < 1 for n in self.sizes):
-            raise ValueError(f"sizes must be two or more positive integers, got {self.sizes!r}")
-        for name, table in (("activation", ACTIVATIONS), ("objective", OBJECTIVES)):
-            if getattr(self, name) not in table:
-                wanted = " or ".join(map(repr, table))
-                raise ValueError(f"{name} must be {wanted}, got {getattr(self, name)!r}")
+        object.__setattr__(self, "sizes", check_sizes("sizes", self.sizes))
+        choice("activation", self.activation, ACTIVATIONS)
+        choice("objective", self.objective, OBJECTIVES)
 
-    @property
+    @cached_property
     def n_params(self) -> int:
         """Length of ``theta``."""
         return sum((n_in + 1) * n_out for n_in, n_out in self._shapes)
@@ -151,12 +151,13 @@ class MLP:
         """The last layer as a network of its own; its ``theta`` is ``theta[..., head]``."""
         return MLP(self.sizes[-2:], self.activation, self.objective)
 
-    @property
+    @cached_property
     def _shapes(self) -> list[tuple[int, int]]:
         return list(zip(self.sizes[:-1], self.sizes[1:], strict=True))
 
     def init(self, rng: np.random.Generator) -> NDArray:
         """A random ``theta``, uniform in ``±1/sqrt(n_in)`` layer by layer (as torch's Linear)."""
+        check_generator(rng)
         return np.concatenate(
             [rng.uniform(-1, 1, (n_in + 1) * n_out) / np.sqrt(n_in) for n_in, n_out in self._shapes]
         )
@@ -198,6 +199,11 @@ class MLP:
             ``(..., n)``, one entry for each parameter that is not in ``head``.
         """
         self.check(theta, x)
+        check_array("slope", slope, np.ndarray, holds="f")
+        if slope.shape[-2:] != (x.shape[-2], self.sizes[-2]):
+            raise ValueError(
+                f"slope has shape {slope.shape}; expected (..., {x.shape[-2]}, {self.sizes[-2]})"
+            )
         layers = self._layers(theta)
         if len(layers) == 1:  # the features are the inputs
             return np.zeros((*slope.shape[:-2], 0), slope.dtype)
@@ -317,6 +323,13 @@ class MLP:
 
     def check(self, theta: NDArray, x: NDArray, name: str = "theta") -> None:
         """Require parameters and inputs of fitting shapes, or raise ``ValueError``."""
+        if is_tensor(theta):
+            raise ValueError(
+                f"{name} is a tensor, but the model is an mlp.MLP, which takes NumPy arrays: "
+                "maml_torch.MLP takes tensors"
+            )
+        check_array(name, theta, np.ndarray, holds="f")
+        check_array("x", x, np.ndarray)
         if theta.shape[-1:] != (self.n_params,):
             raise ValueError(
                 f"{name} has shape {theta.shape}; its last axis must be n_params = {self.n_params}"
@@ -326,6 +339,7 @@ class MLP:
 
     def check_targets(self, output: NDArray, y: NDArray) -> None:
         """Require targets that fit the output and the objective, or raise ``ValueError``."""
+        check_array("y", y, np.ndarray)
         n, n_out = output.shape[-2:]
         if self.objective != "cross_entropy":
             wanted = (n, n_out + (self.objective == "weighted_mse"))

@@ -4,7 +4,7 @@ The derivatives are written out by hand as in ``mlp``, because autograd's bookke
 than the arithmetic of a small network.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .inputs import Inputs
+from .inputs import Inputs, check_array, check_sizes, choice, described
 from .protocols import Product
 
 Layer = tuple[Tensor, Tensor]  # W and b
@@ -74,12 +74,6 @@ OBJECTIVES = {
 }
 
 
-def choice(name: str, value: object, table: Mapping[str, Any]) -> None:
-    """Require ``value`` to be a key of ``table``, else ``ValueError``."""
-    if value not in table:
-        raise ValueError(f"{name} must be {' or '.join(map(repr, table))}, got {value!r}")
-
-
 def check_targets(objective: str, output: Tensor, y: Tensor) -> None:
     """Require targets that fit ``output`` ``(..., n, n_out)`` and labels within range."""
     check_target_shape(objective, output, y)
@@ -91,6 +85,7 @@ def check_targets(objective: str, output: Tensor, y: Tensor) -> None:
 def check_target_shape(objective: str, output: Tensor, y: Tensor) -> None:
     """The part of :func:`check_targets` that looks at no value, so that ``vmap`` allows it."""
     wanted = tuple(output.shape[-2:])
+    check_array("y", y, Tensor, holds="fiu")
     if objective == "mse":
         if y.shape[-2:] != wanted:
             raise ValueError(f"y has shape {tuple(y.shape)}; expected (..., {wanted})")
@@ -110,6 +105,7 @@ class Differentiable:
     shares_theta: bool = False
     by_hand: bool = False
     n_kept: float = 1
+    keeps_graphs: bool = True
 
     loss: Callable[..., Tensor]  # of a subclass
 
@@ -124,10 +120,14 @@ class Differentiable:
         """
         return [batch]
 
+    def portion_loss(self, theta: Tensor, x: Inputs, y: Tensor) -> Tensor:
+        """``loss`` of tasks that go through the model together, with its graph."""
+        return self.loss(theta, x, y)
+
     def loss_and_gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
         """``loss``, and its gradient in ``theta``, of the shape of ``theta``."""
         theta = theta.detach().requires_grad_()
-        loss = self.loss(theta, x, y)
+        loss = depending(self.loss(theta, x, y))
         return loss.detach(), torch.autograd.grad(loss.sum(), theta)[0]
 
     def gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> Tensor:
@@ -136,6 +136,10 @@ class Differentiable:
 
     def hvp(self, theta: Tensor, v: Tensor, x: Inputs, y: Tensor) -> Tensor:
         """Hessian of ``loss`` times ``v``, of the shape of ``theta``."""
+        check_array("theta", theta, Tensor, holds="f")
+        check_array("v", v, Tensor, holds="f")
+        if v.shape[-1:] != theta.shape[-1:]:
+            raise ValueError(f"v has shape {tuple(v.shape)}, theta has {tuple(theta.shape)}")
         return self.linearize(theta, x, y)[1](v)
 
     def linearize(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Product]:
@@ -144,13 +148,29 @@ class Differentiable:
         The product can be taken once: it then frees the graph that it holds.
         """
         theta = theta.detach().requires_grad_()
-        loss = self.loss(theta, x, y).sum()
+        loss = depending(self.loss(theta, x, y)).sum()
         (gradient,) = torch.autograd.grad(loss, theta, create_graph=True)
 
         def product(v: Tensor) -> Tensor:
+            if not gradient.requires_grad:  # the loss is linear in theta
+                return torch.zeros_like(v)
             return torch.autograd.grad(gradient, theta, v)[0]
 
         return gradient.detach(), product
+
+
+def depending(loss: Tensor) -> Tensor:
+    """``loss``, if a gradient can be taken of it.
+
+    Raises:
+        ValueError: If it does not depend on anything that requires gradients.
+    """
+    if not loss.requires_grad:
+        raise ValueError(
+            "objective does not depend on theta: there is nothing to take a gradient of. Does it, "
+            "or the module, detach its input?"
+        )
+    return loss
 
 
 @dataclass(frozen=True)
@@ -163,7 +183,7 @@ class MLP(Differentiable):
         objective: ``"mse"`` or ``"cross_entropy"``.
 
     Raises:
-        ValueError: If the activation or the objective is not one of these.
+        ValueError: If a size, the activation or the objective is not one of these.
     """
 
     sizes: tuple[int, ...]
@@ -172,13 +192,15 @@ class MLP(Differentiable):
 
     shares_theta = True
     by_hand = True
+    keeps_graphs = False
     n_kept = float("inf")  # activations are no larger than the theta_k that is kept anyway
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", check_sizes("sizes", self.sizes))
         choice("activation", self.activation, ACTIVATIONS)
         choice("objective", self.objective, OBJECTIVES)
 
-    @property
+    @cached_property
     def n_params(self) -> int:
         """Length of ``theta``."""
         return sum((n_in + 1) * n_out for n_in, n_out in self._shapes)
@@ -206,6 +228,8 @@ class MLP(Differentiable):
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         """A random ``theta``, uniform in ``±1/sqrt(n_in)`` layer by layer."""
+        if not isinstance(generator, torch.Generator):
+            raise ValueError(f"generator must be a torch.Generator, got {described(generator)}")
         options: dict[str, Any] = {"generator": generator, "device": device, "dtype": dtype}
         return torch.cat(
             [
@@ -320,14 +344,21 @@ class MLP(Differentiable):
         return [*a, _affine(a[-1], W, b)]
 
     def _check(self, theta: Tensor, x: Tensor) -> None:
-        if theta.shape[-1] != self.n_params:
+        check_array("theta", theta, Tensor, holds="f")
+        check_array("x", x, Tensor)
+        if theta.shape[-1:] != (self.n_params,):
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}; its last axis must be "
                 f"n_params = {self.n_params}"
             )
-        if x.shape[-1] != self.sizes[0]:
+        if x.ndim < 2 or x.shape[-1] != self.sizes[0]:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}; expected (..., n, n_in = {self.sizes[0]})"
+            )
+        if x.dtype != theta.dtype or x.device != theta.device:
+            raise ValueError(
+                f"x is {x.dtype} on {x.device}, theta {theta.dtype} on {theta.device}: both must "
+                "be the same, x.to(theta) makes them so"
             )
 
 

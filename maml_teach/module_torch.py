@@ -1,36 +1,42 @@
-"""Any ``nn.Module`` as a model on a flat theta: one task after the other, or all at once."""
+"""Any ``nn.Module`` as a model on a flat theta, one task after the other."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, grad_and_value, vjp, vmap
+from torch.nn import functional
 
 from .inputs import Inputs, arrays_in, map_arrays
-from .mlp_torch import (
-    MLP,
-    OBJECTIVES,
-    Differentiable,
-    Loss,
-    check_target_shape,
-    check_targets,
-    choice,
-)
-from .protocols import Product
+from .mlp_torch import Differentiable, Loss, check_target_shape, check_targets
 
-LAYERS = {nn.ReLU: "relu", nn.Tanh: "tanh"}  # what may stand between linear layers in an MLP
-MANY_IMAGES = 16  # from here on convolutions on a CPU are faster with channels innermost
+# From here on first derivatives of convolutions on a CPU are faster with channels innermost; second
+# ones are slower.
+MANY_IMAGES = 16
+# The objectives of ``mlp_torch`` for one task, in one call of PyTorch.
+ONE_CALL: dict[str, Loss] = {
+    "mse": functional.mse_loss,
+    "cross_entropy": lambda output, y: functional.cross_entropy(
+        output.flatten(0, -2), y.long().flatten()
+    ),
+}
+RECOMPUTES = (
+    "module computes layers again in the backward pass (gradient checkpointing), when it no longer "
+    "has the parameters that theta stands for: switch this off"
+)
 
 
 class FromModule(Differentiable):
-    """Any ``nn.Module`` as a model on a flat ``theta``; made by :func:`from_module`."""
+    """Any ``nn.Module`` as a model on a flat ``theta``: what ``paths_torch`` builds on."""
 
     def __init__(self, module: nn.Module, objective: str | Loss):
         self.module = module
         self.objective = objective
-        self._parameters = _trainable(module)
+        self._parameters = trainable(module)
+        self._parts = list(module.modules())
+        self._places = _places(self._parts, self._parameters)
         self._channels_last = True
 
     @property
@@ -54,7 +60,7 @@ class FromModule(Differentiable):
         ``module.state_dict()`` then holds it, as after any other training.
         """
         with torch.no_grad():
-            for name, value in self._unflatten(theta).items():
+            for name, value in self.unflatten(theta).items():
                 self._parameters[name].copy_(value)
         return self.module
 
@@ -63,7 +69,7 @@ class FromModule(Differentiable):
 
         With it any ``torch.optim`` optimiser, clipping and schedule serve the outer step.
         """
-        for name, value in self._unflatten(gradient.detach()).items():
+        for name, value in self.unflatten(gradient.detach()).items():
             self._parameters[name].grad = value.clone()
         return self.module
 
@@ -72,7 +78,7 @@ class FromModule(Differentiable):
 
         So a layer that looks at its whole batch, such as BatchNorm, sees one task at a time.
         """
-        return list(_each(batch))
+        return list(each(batch))
 
     def predict(self, theta: Tensor, x: Inputs) -> Tensor:
         """The module's output for ``theta`` ``(n_params,)``, or task by task for a batch.
@@ -81,149 +87,95 @@ class FromModule(Differentiable):
         into the module.
         """
         if theta.ndim > 1:
-            return torch.stack([self.predict(*one) for one in _each((theta, x))])
-        if self._channels_last and _many_images(x):
-            try:
-                return _call(self.module, self._unflatten(theta), _channels_innermost(x))
-            except RuntimeError as error:
-                if "view size is not compatible" not in str(error):
-                    raise
-                self._channels_last = False  # the module relies on the usual layout
-        return _call(self.module, self._unflatten(theta), x)
+            return torch.stack([self.predict(*one) for one in each((theta, x))])
+        return self.output(theta, x)
+
+    def output(self, theta: Tensor, x: Inputs, buffers: list[Tensor] | None = None) -> Any:
+        """What the module answers with ``theta`` in place of its parameters, for one task.
+
+        Its buffers are copies for the call, of its own or of ``buffers``, which come in the order
+        of :meth:`buffers`. This is ``torch.func.functional_call`` with less to look up.
+        """
+        values, places = self.unflatten(theta), self._buffer_places()
+        swaps = [(store, key, values[name]) for store, key, name in self._places]
+        given = [store[key] for store, key in places] if buffers is None else buffers
+        pairs = zip(places, given, strict=True)
+        swaps += [(store, key, buffer.clone()) for (store, key), buffer in pairs]
+        before = [store[key] for store, key, _ in swaps]
+        args, kwargs = (x if isinstance(x, tuple) else (x,)), {}
+        if isinstance(x, Mapping):
+            args, kwargs = (), dict(x)
+        try:
+            for store, key, value in swaps:
+                store[key] = value
+            with torch.autograd.graph.disable_saved_tensors_hooks(RECOMPUTES):
+                return self.module(*args, **kwargs)
+        except RuntimeError as error:
+            if RECOMPUTES not in str(error):
+                raise
+            raise ValueError(RECOMPUTES) from error
+        finally:
+            for (store, key, _), value in zip(swaps, before, strict=True):
+                store[key] = value
+
+    def buffers(self) -> list[Tensor]:
+        """The module's buffers, as :meth:`output` takes them."""
+        return [store[key] for store, key in self._buffer_places()]
+
+    def _buffer_places(self) -> list[tuple[dict, str]]:
+        """Where each buffer stands: the dict that holds it, and its key there."""
+        stores = [part._buffers for part in self._parts if part._buffers]
+        return [(store, key) for store in stores for key, b in store.items() if b is not None]
 
     def loss(self, theta: Tensor, x: Inputs, y: Tensor) -> Tensor:
         """The objective, one number per task when ``theta`` has a task axis, else one number."""
         if theta.ndim > 1:
-            return torch.stack([self.loss(*one) for one in _each((theta, x, y))])
-        output = self.predict(theta, x)
+            return torch.stack([self.loss(*one) for one in each((theta, x, y))])
+        return self.scored(self.predict(theta, x), y)
+
+    def loss_and_gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
+        """``loss``, and its gradient in ``theta``; many images on a CPU in the faster layout."""
+        if theta.ndim == 1 and self._channels_last and _many_images(x):
+            drawn_from = torch.get_rng_state()
+            try:
+                return super().loss_and_gradient(theta, _channels_innermost(x), y)
+            except RuntimeError as error:
+                if "view size is not compatible" not in str(error):
+                    raise
+                self._channels_last = False  # the module relies on the usual layout
+                torch.set_rng_state(drawn_from)
+        return super().loss_and_gradient(theta, x, y)
+
+    def scored(self, output: Any, y: Tensor, *, values: bool = True) -> Tensor:
+        """The objective of one task's ``output``; ``values`` of labels are looked at if allowed."""
         if callable(self.objective):
-            return self.objective(output, y)
-        check_targets(self.objective, output, y)
-        return OBJECTIVES[self.objective].value(output, y)
+            return _as_scalar(self.objective(output, y))
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"objective {self.objective!r} needs a tensor from the module, got "
+                f"{type(output).__name__}: give a function (output, y) -> scalar instead"
+            )
+        check = check_targets if values else check_target_shape
+        check(self.objective, output, y)
+        return ONE_CALL[self.objective](output, y)
 
     def _entries(self, chosen: Callable[[str], bool]) -> Tensor:
         """``(n_params,)`` of bool: the entries of the parameters whose name is ``chosen``."""
         parts = [torch.full((p.numel(),), chosen(name)) for name, p in self._parameters.items()]
         return torch.cat(parts)
 
-    def _unflatten(self, theta: Tensor) -> dict[str, Tensor]:
+    def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
+        """``theta`` ``(n_params,)`` as parameters by name, each of its own shape."""
         if theta.shape[-1] != self.n_params:
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}; expected n_params = {self.n_params}"
             )
         blocks = theta.split([p.numel() for p in self._parameters.values()])
-        return {
-            name: block.view_as(p)
-            for (name, p), block in zip(self._parameters.items(), blocks, strict=True)
-        }
-
-
-class Stack(FromModule):
-    """An ``nn.Sequential`` that is an MLP: all tasks at once, by the derivatives of ``MLP``."""
-
-    by_hand = True
-    n_kept = MLP.n_kept
-
-    def __init__(self, module: nn.Module, objective: str | Loss, mlp: MLP):
-        super().__init__(module, objective)
-        self._mlp = mlp
-
-    def portions(self, batch: tuple) -> list[tuple]:
-        """All tasks together."""
-        return [batch]
-
-    def loss_and_gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss ``(n_tasks,)`` and gradient ``(n_tasks, n_params)``."""
-        return self._mlp.loss_and_gradient(theta, x, y)
-
-    def linearize(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Product]:
-        """``(gradient, product)`` per task, as :meth:`MLP.linearize`."""
-        return self._mlp.linearize(theta, x, y)
-
-
-class AllAtOnce(FromModule):
-    """A module whose tasks go through it together; made by :func:`from_module_all_at_once`.
-
-    ``vmap`` over tasks is the outermost transform everywhere. Differentiating a ``vmap`` instead
-    gives second derivatives of BatchNorm that are wrong, without a word.
-    """
-
-    n_kept = float("inf")  # a product holds no graph: it computes everything again
-
-    def portions(self, batch: tuple) -> list[tuple]:
-        """All tasks together."""
-        return [batch]
-
-    def loss_and_gradient(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss ``(n_tasks,)`` and gradient ``(n_tasks, n_params)``."""
-        one = grad_and_value(self._one_loss)
-        gradient, loss = vmap(one)(theta, x, y, self._buffers(len(theta)))
-        return loss, gradient
-
-    def linearize(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[Tensor, Product]:
-        """``(gradient, product)`` per task, gradient ``(n_tasks, n_params)``."""
-
-        def one_product(theta, v, x, y, buffers):
-            return vjp(lambda t: grad(self._one_loss)(t, x, y, buffers), theta)[1](v)[0]
-
-        def product(v: Tensor) -> Tensor:
-            return vmap(one_product)(theta, v, x, y, self._buffers(len(theta)))
-
-        return self.gradient(theta, x, y), product
-
-    def _buffers(self, n_tasks: int) -> dict[str, Tensor]:
-        """One set of buffers per task: a layer that writes into them stays within its task."""
-        return {name: b.expand(n_tasks, *b.shape) for name, b in self.module.named_buffers()}
-
-    def _one_loss(self, theta: Tensor, x: Inputs, y: Tensor, buffers: dict[str, Tensor]) -> Tensor:
-        output = _call(self.module, self._unflatten(theta), x, buffers)
-        if callable(self.objective):
-            return self.objective(output, y)
-        check_target_shape(self.objective, output, y)
-        return OBJECTIVES[self.objective].value(output, y)
-
-
-def from_module(module: nn.Module, objective: str | Loss) -> FromModule:
-    """Wrap any ``nn.Module`` so that every function here takes it as ``model``.
-
-    ``model.theta()`` is the flat concatenation of ``module.parameters()``, in that order, without
-    those that do not require gradients, which stay as they are. ``model.load(theta)`` puts trained
-    weights back into the module. The module is used in the mode it is in: in training mode
-    BatchNorm uses the statistics of each batch, support and query apart; running statistics are
-    neither read nor changed. In ``eval()`` mode it uses the running statistics the module has.
-
-    The tasks of a batch go through the module one after the other. An ``nn.Sequential`` of linear
-    layers with ReLU or Tanh between them is recognised as an MLP: its tasks go together, about
-    twenty times as fast.
-
-    Args:
-        module: The network. Its parameters are read, never changed, until ``load``. It is called
-            as ``module(x)``, ``module(*x)`` if ``x`` is a tuple, ``module(**x)`` if a dict.
-        objective: ``"mse"``, ``"cross_entropy"``, or a function ``(output, y) -> scalar``.
-
-    Returns:
-        A model with ``n_params``, ``theta()``, ``load``, ``set_grad``, ``predict`` and ``loss``.
-
-    Raises:
-        ValueError: If nothing in the module can be trained or the objective is not one of these.
-
-    >>> model = from_module(torch.nn.Linear(3, 2), "cross_entropy")
-    >>> model.theta().shape
-    torch.Size([8])
-    """
-    mlp = as_mlp(*_checked(module, objective))
-    return FromModule(module, objective) if mlp is None else Stack(module, objective, mlp)
-
-
-def from_module_all_at_once(module: nn.Module, objective: str | Loss) -> AllAtOnce:
-    """:func:`from_module` with all tasks of a batch in one call, by ``vmap``.
-
-    Meant for a GPU, where many small kernels are the cost. On a CPU convolutions are several
-    times slower this way. Tasks must not differ in shape, and a module or objective that asks for
-    values (``.item()``, ``if``) or for random numbers (dropout) is refused by ``vmap``. Memory
-    grows with the number of tasks.
-    """
-    return AllAtOnce(*_checked(module, objective))
+        pairs = zip(self._parameters.items(), blocks, strict=True)
+        found = {name: block.view_as(p) for (name, p), block in pairs}
+        if len({p.dtype for p in self._parameters.values()}) > 1:  # theta has the widest of them
+            found = {name: block.to(self._parameters[name].dtype) for name, block in found.items()}
+        return found
 
 
 def rates_by_name(
@@ -248,7 +200,7 @@ def rates_by_name(
     >>> rates_by_name(net, {"1": 0.5})
     tensor([0.0000, 0.0000, 0.0000, 0.0000, 0.5000, 0.5000, 0.5000])
     """
-    parameters = _trainable(module)
+    parameters = trainable(module)
     for part in rates:
         if not any(_belongs(name, part) for name in parameters):
             raise ValueError(f"rates names {part!r}; parameters are {', '.join(parameters)}")
@@ -260,7 +212,7 @@ def rates_by_name(
     return torch.cat(blocks)
 
 
-def _each(batch: tuple) -> Iterator[tuple]:
+def each(batch: tuple) -> Iterator[tuple]:
     """The tasks of a batch one by one: a tuple of arrays with a task axis, each without it."""
     n_tasks = len(arrays_in(batch)[0])
     return (map_arrays(itemgetter(t), batch) for t in range(n_tasks))
@@ -270,30 +222,51 @@ def _belongs(name: str, part: str) -> bool:
     return name == part or name.startswith(f"{part}.")
 
 
-def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that require gradients, by name."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def _checked(module: nn.Module, objective: str | Loss) -> tuple[nn.Module, str | Loss]:
-    if not callable(objective):
-        choice("objective", objective, OBJECTIVES)
-    if not _trainable(module):
-        raise ValueError("module has no parameters to train: there is nothing to adapt")
-    return module, objective
+def _places(parts: list[nn.Module], parameters: Mapping[str, nn.Parameter]) -> list[tuple]:
+    """Where each parameter stands: the dict that holds it, its key there, and its name.
+
+    One that is tied stands in several places.
+    """
+    names = {id(p): name for name, p in parameters.items()}
+    return [
+        (part._parameters, key, names[id(p)])
+        for part in parts
+        for key, p in part._parameters.items()
+        if id(p) in names
+    ]
 
 
-def _call(
-    module: nn.Module,
-    parameters: Mapping[str, Tensor],
-    x: Inputs,
-    buffers: Mapping[str, Tensor] | None = None,
-) -> Tensor:
-    buffers = dict(module.named_buffers()) if buffers is None else buffers
-    buffers = {name: b.clone() for name, b in buffers.items()}
-    args, kwargs = (x if isinstance(x, tuple) else (x,)), {}
-    if isinstance(x, dict):
-        args, kwargs = (), dict(x)
-    return functional_call(module, {**parameters, **buffers}, args, kwargs)
+def _as_scalar(value: Any) -> Tensor:
+    """What an objective returned, if it is a single number that a gradient can be taken of."""
+    if not isinstance(value, Tensor):
+        raise ValueError(f"objective must return a tensor, got {type(value).__name__}")
+    if value.numel() != 1:
+        raise ValueError(
+            f"objective must return a scalar, got shape {tuple(value.shape)}: take the mean"
+        )
+    return value.reshape(())
+
+
+def random_state(like: Tensor) -> tuple:
+    """State of the generators that a layer may draw from, on the CPU and on the device."""
+    on_gpu = like.device if like.is_cuda else None
+    return torch.get_rng_state(), on_gpu, on_gpu and torch.cuda.get_rng_state(on_gpu)
+
+
+@contextmanager
+def replayed(drawn_from: tuple) -> Iterator[None]:
+    """Draw once more what was drawn from ``drawn_from`` on; the generators do not notice."""
+    cpu, on_gpu, gpu = drawn_from
+    with torch.random.fork_rng(devices=[on_gpu] if on_gpu else []):
+        torch.set_rng_state(cpu)
+        if on_gpu:
+            torch.cuda.set_rng_state(gpu, on_gpu)
+        yield
 
 
 def _many_images(x: Inputs) -> bool:
@@ -312,46 +285,3 @@ def _channels_innermost(x: Inputs) -> Inputs:
         return laid_out.copy_(images)
 
     return map_arrays(convert, x)
-
-
-class StackLayout(MLP):
-    """The MLP on a ``theta`` laid out as in ``nn.Linear``: weights ``(n_out, n_in)``."""
-
-    def _matrix(self, block: Tensor, n_in: int, n_out: int) -> Tensor:
-        return block.view(*block.shape[:-1], n_out, n_in).mT
-
-    def _join(self, blocks: list[tuple[Tensor, Tensor]]) -> Tensor:
-        return super()._join([(W.mT, delta) for W, delta in blocks])
-
-
-def as_mlp(module: nn.Module, objective: str | Loss) -> MLP | None:
-    """The ``MLP`` that ``module`` is, or ``None`` if it is anything else.
-
-    It is one if linear layers alternate with activations of one kind, and nobody has frozen, tied
-    or hooked any of it.
-
-    Args:
-        module: An ``nn.Module``.
-        objective: As in :func:`from_module`.
-    """
-    name = "mse" if objective is nn.functional.mse_loss else objective
-    parts: list[Any] = list(module) if type(module) is nn.Sequential else []
-    linear, kinds = parts[::2], {type(part) for part in parts[1::2]}
-    if name not in OBJECTIVES or len(parts) % 2 == 0 or any(map(_has_hooks, module.modules())):
-        return None
-    if any(type(layer) is not nn.Linear for layer in linear):
-        return None
-    sizes = [linear[0].in_features, *(layer.out_features for layer in linear)]
-    if len(kinds) > 1 or not kinds <= set(LAYERS) or sizes[1:-1] != _widths_in(linear[1:]):
-        return None
-    mlp = StackLayout(tuple(sizes), LAYERS[kinds.pop()] if kinds else "relu", name)
-    n_trainable = sum(p.numel() for p in module.parameters() if p.requires_grad)
-    return mlp if mlp.n_params == n_trainable else None
-
-
-def _widths_in(linear: list[nn.Linear]) -> list[int]:
-    return [layer.in_features for layer in linear]
-
-
-def _has_hooks(part: nn.Module) -> bool:
-    return any((part._forward_hooks, part._forward_pre_hooks, part._backward_hooks))

@@ -99,11 +99,14 @@ class TorchModel(HasLoss, HasGradient, Protocol):
         by_hand: Whether it does without autograd.
         n_kept: How many of the last inner steps keep what they computed for the walk back;
             ``inf`` for all of them.
+        keeps_graphs: Whether what it keeps of a step is a graph of autograd. If so, an inner loop
+            of which every step is kept is differentiated as a whole, by ``portion_loss``.
     """
 
     shares_theta: bool
     by_hand: bool
     n_kept: float
+    keeps_graphs: bool
 
     def portions(self, batch: tuple) -> list[tuple]:
         """What goes through the model together, one portion after the other.
@@ -116,6 +119,9 @@ class TorchModel(HasLoss, HasGradient, Protocol):
             Tuples like ``batch``, the tasks in the same order. A part without a task axis is that
             of a single task.
         """
+
+    def portion_loss(self, theta: Array, x: Inputs, y: Array) -> Array:
+        """``loss`` of a portion of :meth:`portions`, with its graph."""
 
     def loss_and_gradient(self, theta: Array, x: Inputs, y: Array) -> tuple[Array, Array]:
         """``loss`` ``(...)`` and its gradient ``(..., n_params)``, both without a graph."""

@@ -118,7 +118,7 @@ def clipped(rule: str | Rule, max_norm: float) -> Rule:
     >>> clipped("sgd", 1.0).update(np.zeros(2), np.array([3.0, 4.0]), (), 0.5, 1)[0]
     array([-0.3, -0.4])
     """
-    check_rate("max_norm", max_norm)
+    max_norm = check_rate("max_norm", max_norm)
     init, inner_update, inner_back = _parts(rule)
 
     def squared_norm(gradient):
@@ -146,7 +146,7 @@ def decayed(rule: str | Rule, weight_decay: float) -> Rule:
     >>> decayed("sgd", 0.1).update(np.ones(2), np.zeros(2), (), 0.5, 1)[0]
     array([0.95, 0.95])
     """
-    check_rate("weight_decay", weight_decay)
+    weight_decay = check_rate("weight_decay", weight_decay)
     init, inner_update, inner_back = _parts(rule)
 
     def update(theta, gradient, state, rate, k):

@@ -2,8 +2,11 @@
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,25 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from . import maml
-from .inputs import Array, check_inner_loop, check_rate, rate
+from .inputs import (
+    Array,
+    check_array,
+    check_callable,
+    check_count,
+    check_generator,
+    check_inner_loop,
+    check_model,
+    check_rate,
+    check_shape,
+    choice,
+    described,
+    is_tensor,
+    kind_of,
+    rate,
+)
 from .protocols import Adapt, Family, HasLoss, MetaGradient, Model
-from .rules import ADAM, RULES, chosen
-from .tasks import Task
+from .rules import ADAM, RULES
+from .tasks import Task, Tasks, batches_of, check_tasks_for
 
 File = str | os.PathLike[str]
 State = tuple[Array, tuple, Mapping[str, Any], int]  # theta, moments, state of rng, steps done
@@ -53,13 +71,13 @@ class MetaConfig:
     optimizer: str = "adam"
 
     def __post_init__(self) -> None:
-        check_rate("alpha", self.alpha)
-        check_rate("beta", self.beta)
-        check_inner_loop(self.alpha, self.n_inner_steps, n_params=1)
+        plain = {name: check_rate(name, getattr(self, name)) for name in ("alpha", "beta")}
+        _, plain["n_inner_steps"] = check_inner_loop(self.alpha, self.n_inner_steps, n_params=1)
         for name in ("n_tasks", "n_shots", "n_queries", "n_meta_steps"):
-            if not isinstance(getattr(self, name), int | np.integer) or getattr(self, name) < 1:
-                raise ValueError(f"{name} must be a positive integer, got {getattr(self, name)!r}")
-        chosen(self.optimizer, "optimizer")
+            plain[name] = check_count(name, getattr(self, name))
+        choice("optimizer", self.optimizer, ("adam", "sgd"))
+        for name, value in plain.items():  # plain numbers, which a file can hold
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -112,7 +130,9 @@ def meta_train(
         The finished :class:`Run`.
 
     Raises:
-        ValueError: If ``every`` is not a positive integer.
+        ValueError: If an argument is wrong, or ``checkpoint`` cannot be written; before the first
+            step.
+        OSError: If a checkpoint cannot be written later; the one before is kept.
         FloatingPointError: If the inner loop or the meta-loss is no longer finite; it names the
             step, ``alpha`` and ``beta``.
 
@@ -127,6 +147,10 @@ def meta_train(
     >>> run.history.shape
     (20,)
     """
+    check_array("theta", theta, holds="f")
+    check_shape("theta", theta, None)
+    _check_type("config", config, MetaConfig)
+    check_generator(rng)
     moments = ADAM.init(theta)  # kept with every run, whatever its rule
     run = Run(config, theta, moments, np.empty(0), rng.bit_generator.state)
     return _train(model, run, family, rng, gradient, progress, checkpoint, every)
@@ -146,20 +170,82 @@ def resume(
     """Go on with ``run``, to the bit as if it had not stopped.
 
     ``n_meta_steps`` is the number of further steps; left out, those that the run was meant to
-    have. The other arguments, answer and errors are those of :func:`meta_train`.
+    have. The other arguments, answer and errors are those of :func:`meta_train`; a run of another
+    model is a ``ValueError`` as well.
     """
-    rng = np.random.Generator(getattr(np.random, run.rng_state["bit_generator"])())
-    rng.bit_generator.state = run.rng_state
+    _check_type("run", run, Run)
+    rng = _generator(run.rng_state)
     if n_meta_steps is not None:
-        config = replace(run.config, n_meta_steps=len(run.history) + n_meta_steps)
-        run = replace(run, config=config)
-    return _train(model, run, family, rng, gradient, progress, checkpoint, every)
+        further = check_count("n_meta_steps", n_meta_steps)
+        run = replace(run, config=replace(run.config, n_meta_steps=len(run.history) + further))
+    try:
+        return _train(model, run, family, rng, gradient, progress, checkpoint, every)
+    except ValueError as error:
+        n_params = getattr(model, "n_params", len(run.theta))
+        if n_params == len(run.theta) or "theta has shape" not in str(error):
+            raise
+        raise ValueError(
+            f"run does not fit the model: its theta has shape {tuple(run.theta.shape)}, the model "
+            f"has n_params = {n_params}: {error}"
+        ) from error
+
+
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    """The generator that a run drew its tasks with, in the state where it stopped."""
+    try:
+        rng = np.random.Generator(getattr(np.random, state["bit_generator"])())
+        rng.bit_generator.state = state
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"run has no state of a generator of NumPy: {error!r}") from error
+    return rng
+
+
+def _check_type(name: str, value: Any, wanted: type) -> None:
+    if not isinstance(value, wanted):
+        raise ValueError(f"{name} must be a {wanted.__name__}, got {described(value)}")
+
+
+def _check_training(model: Any, family: Any, gradient: Any, checkpoint: Any, every: Any) -> None:
+    """What would otherwise be noticed at the first step, or at the first checkpoint."""
+    check_model(model, ())
+    check_callable("gradient", gradient)
+    if isinstance(family, type) or not callable(getattr(family, "sample", None)):
+        raise ValueError(
+            "family must have sample(rng, n_tasks, n_shots, n_queries), got "
+            f"{described(family)}{': call it to make one' * isinstance(family, type)}"
+        )
+    check_count("every", every)
+    if checkpoint is not None:
+        _check_file("checkpoint", checkpoint)
+
+
+def _check_file(name: str, path: Any) -> None:
+    """Require a path where a file can be written; nothing is left there."""
+    _check_path(name, path)
+    beside = f"{path}.part"
+    try:
+        folder = os.path.dirname(os.path.abspath(path))
+        if not os.path.isdir(folder):
+            raise ValueError(f"there is no folder {folder!r}")
+        if os.path.isdir(path or "."):
+            raise ValueError("it is a folder")
+        with open(beside, "ab"):
+            pass
+        if os.path.getsize(beside) == 0:
+            os.remove(beside)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{name} {str(path)!r} cannot be written: {error}") from error
+
+
+def _check_path(name: str, path: Any) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"{name} must be the path of a file, got {described(path)}")
 
 
 def _train(model, run, family, rng, gradient, progress, checkpoint, every):
-    if isinstance(every, bool) or not isinstance(every, int | np.integer) or every < 1:
-        raise ValueError(f"every must be a positive integer, got {every!r}")
+    _check_training(model, family, gradient, checkpoint, every)
     history = list(run.history)
+    begun = len(history)
     now = run.theta, run.moments, run.rng_state, len(history)
     bar = _progress_bar(len(history), run.config.n_meta_steps, progress)
     try:
@@ -170,7 +256,8 @@ def _train(model, run, family, rng, gradient, progress, checkpoint, every):
             if len(history) % 100 == 0:
                 bar.set_postfix_str(f"loss {np.mean(history[-100:]):.3f}")
     finally:  # also when interrupted
-        if checkpoint is not None:
+        has_news = len(history) > begun or len(history) >= run.config.n_meta_steps
+        if checkpoint is not None and (has_news or not os.path.exists(checkpoint)):
             save_run(_as_run(run.config, now, history), checkpoint)
     return _as_run(run.config, now, history)
 
@@ -232,16 +319,41 @@ def save_run(run: Run, path: File) -> None:
 
     The file is written beside ``path`` and then takes its place, so that ``path`` is always
     whole: the old run or the new one, whenever the process or the machine stops.
+
+    Raises:
+        ValueError: If ``run`` is no :class:`Run` or ``path`` no path.
+        OSError: If it cannot be written; what stood at ``path`` is still there.
     """
+    _check_type("run", run, Run)
+    _check_path("path", path)
     settings = {"config": asdict(run.config), "rng_state": run.rng_state}
     parts = {"theta": run.theta, "m": run.moments[0], "v": run.moments[1]}
     arrays: dict[str, Any] = {name: _to_numpy(part) for name, part in parts.items()}
+    arrays |= {"settings": json.dumps(settings, default=_to_list), "history": run.history}
+    try:
+        _replace_file(path, arrays)
+    except OSError as error:
+        raise OSError(f"path {str(path)!r} could not be written: {error}") from error
+
+
+def _replace_file(path: File, arrays: Mapping[str, Any]) -> None:
+    """Write a file beside ``path`` and put it in its place; a half-written one does not stay."""
     beside = f"{path}.part"
-    with open(beside, "wb") as file:
-        np.savez(file, settings=json.dumps(settings), history=run.history, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        if os.path.isfile(beside):
+            os.remove(beside)
+        raise
+
+
+def _to_list(value: Any) -> Any:
+    """Arrays and NumPy's numbers in the state of a generator, as JSON has them."""
+    return np.asarray(value).tolist()
 
 
 def load_run(path: File, *, like: Array | None = None) -> Run:
@@ -252,19 +364,49 @@ def load_run(path: File, *, like: Array | None = None) -> Run:
         like: A torch tensor whose device and dtype the arrays are to take; NumPy if left out.
 
     Raises:
-        ValueError: If the file is not a saved run.
+        ValueError: If the file is not a saved run, or not a whole one; it says why.
+        FileNotFoundError: If there is no file.
     """
-    with np.load(path) as file:
-        if not {"settings", "theta", "m", "v", "history"} <= set(file):
-            raise ValueError(f"path {str(path)!r} is not a saved run: it holds {sorted(file)}")
-        settings = json.loads(str(file["settings"]))
-        theta, m, v = (
-            file[name] if like is None else like.new_tensor(file[name])
-            for name in ("theta", "m", "v")
-        )
-        history = file["history"]
+    _check_path("path", path)
+    if like is not None and not is_tensor(like):
+        raise ValueError(f"like must be a torch tensor, got {described(like)}")
+    try:
+        run = _read_run(path)
+    except FileNotFoundError:
+        raise
+    except _UNREADABLE as error:
+        raise ValueError(f"path {str(path)!r} is not a saved run: {error!r}") from error
+    if like is None:
+        return run
+    theta, *moments = map(like.new_tensor, (run.theta, *run.moments))
+    return replace(run, theta=theta, moments=tuple(moments))
+
+
+# What NumPy and its readers of archives say of a file that is cut off, or is none of theirs.
+_UNREADABLE = (
+    *(AttributeError, EOFError, KeyError, OSError, TypeError, ValueError),
+    *(NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
+
+
+def _read_run(path: File) -> Run:
+    with open(path, "rb") as stream:
+        if not zipfile.is_zipfile(stream):
+            raise ValueError("it is no whole .npz archive, which save_run writes")
+        stream.seek(0)
+        with np.load(stream) as file:
+            kept = {name: file[name] for name in file.files}
+    if not {"settings", "theta", "m", "v", "history"} <= set(kept):
+        raise ValueError(f"it holds {sorted(kept)}")
+    settings = json.loads(str(kept["settings"]))
+    theta, m, v = (kept[name] for name in ("theta", "m", "v"))
+    if theta.ndim != 1 or {m.shape, v.shape} != {theta.shape} or kept["history"].ndim != 1:
+        raise ValueError("its arrays do not fit each other")
+    for array in (theta, m, v, kept["history"]):
+        check_array("its entry", array, np.ndarray, holds="f")
+    _generator(settings["rng_state"])
     config = MetaConfig(**settings["config"])
-    return Run(config, theta, (m, v), history, settings["rng_state"])
+    return Run(config, theta, (m, v), kept["history"], settings["rng_state"])
 
 
 DIVERGED = 1e12  # a task whose loss passes this is not followed any further
@@ -308,7 +450,7 @@ class Evaluation:
 def evaluate(
     model: HasLoss,
     theta: Array,
-    tasks: Task,
+    tasks: Tasks,
     *,
     alpha: Any,
     n_inner_steps: int,
@@ -319,7 +461,8 @@ def evaluate(
     Args:
         model: A model with ``loss`` (and ``gradient`` for the NumPy ``adapt``).
         theta: The start, ``(n_params,)``. It is not changed.
-        tasks: A batch of at least two test tasks.
+        tasks: A batch of at least two test tasks, or a list of single ones. Its arrays are
+            converted to tensors if ``theta`` is one, and to arrays if it is none.
         alpha: Inner learning rate or learned rates, as in ``maml.adapt``.
         n_inner_steps: Number of steps to follow, at least 0.
         adapt: ``maml.adapt``, ``maml_torch.adapt``, or one that takes the same arguments. It is
@@ -332,9 +475,36 @@ def evaluate(
     Raises:
         ValueError: If an argument is wrong, or there are fewer than two tasks.
     """
-    check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
-    if tasks.n_tasks < 2:
-        raise ValueError(f"tasks must hold at least 2 tasks for an interval, got {tasks.n_tasks}")
+    check_model(model, ["loss"])
+    check_array("theta", theta, holds="f")
+    check_shape("theta", theta, getattr(model, "n_params", None))
+    alpha, n_inner_steps = check_inner_loop(alpha, n_inner_steps, theta.shape[-1])
+    check_callable("adapt", adapt)
+    n_tasks = check_tasks_for(model, tasks)
+    if n_tasks < 2:
+        raise ValueError(f"tasks must hold at least 2 tasks for an interval, got {n_tasks}")
+    batches = [(np.arange(n_tasks), tasks)] if isinstance(tasks, Task) else batches_of(tasks)
+    losses = np.empty((n_tasks, n_inner_steps + 1))
+    for which, batch in batches:
+        like_theta = batch.map(partial(_converted, theta))
+        losses[which] = _followed(model, theta, like_theta, alpha, n_inner_steps, adapt)
+    return Evaluation(losses)
+
+
+def _converted(like: Array, array: Array) -> Array:
+    """``array`` as a tensor if ``like`` is one, floats also of its dtype; else as a NumPy array."""
+    if not is_tensor(like):
+        return _to_numpy(array)
+    if is_tensor(array):
+        return array.to(like) if kind_of(array) == "f" else array.to(like.device)
+    same = {"f": like, "b": like.bool()}.get(array.dtype.kind)
+    return (like.long() if same is None else same).new_tensor(np.ascontiguousarray(array))
+
+
+def _followed(
+    model: HasLoss, theta: Array, tasks: Task, alpha: Any, n_inner_steps: int, adapt: Adapt
+) -> NDArray:
+    """Losses of a batch after each step, ``(n_tasks, n_inner_steps + 1)``."""
     losses = np.full((tasks.n_tasks, n_inner_steps + 1), np.inf)
     followed = np.arange(tasks.n_tasks)
     theta_k = adapt(model, theta, tasks, alpha=alpha, n_inner_steps=0)
@@ -347,7 +517,7 @@ def evaluate(
             break
         followed, theta_k, tasks = followed[alive], theta_k[alive], tasks.select(alive)
         theta_k = adapt(model, theta_k, tasks, alpha=rate(alpha, k), n_inner_steps=1)
-    return Evaluation(losses)
+    return losses
 
 
 def _to_numpy(array: Array) -> NDArray:

@@ -219,7 +219,7 @@ def test_the_largest_curvature_of_a_module_is_that_of_its_hessian(wrap):
         x, y = (torch.tensor(a[t]) for a in (tasks.x_support, tasks.y_support))
         hessian = torch.autograd.functional.hessian(
             lambda theta, x=x, y=y: torch.nn.functional.mse_loss(
-                torch.func.functional_call(model.module, model._unflatten(theta), x), y
+                torch.func.functional_call(model.module, model.unflatten(theta), x), y
             ),
             model.theta(),
         )

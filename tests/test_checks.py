@@ -239,7 +239,7 @@ MODEL, THETA, TASKS = random_problem("tanh", "mse")
         ({"alpha": 0.0}, "alpha must be"),
         ({"alpha": np.full(THETA.size, 0.1)}, "alpha must be"),
         ({"n_inner_steps": 0}, "n_inner_steps must be at least 1"),
-        ({"n_directions": 0}, "n_directions must be at least 1"),
+        ({"n_directions": 0}, "n_directions must be an integer of at least 1"),
         ({"model": torch.nn.Linear(1, 1)}, "model has no loss"),
         ({"meta_gradient": lambda *_, **__: THETA[:-1]}, "of shape .*, got shape"),
         ({"meta_gradient": lambda *_, **__: np.nan * THETA}, "must return a finite gradient"),

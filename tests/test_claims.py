@@ -53,7 +53,7 @@ def test_waves_stay_in_their_ranges_and_rng_decides():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Waves(0), "frequency must be positive"),
+        (lambda: Waves(0), "frequency must be a positive"),
         (lambda: Waves(x_support=(1, 0)), "x_support must be a range"),
         (lambda: Waves(x_query=(0, np.inf)), "x_query must be a range"),
         (lambda: Waves().sample(np.random.default_rng(0), 0, 1, 1), "n_tasks"),

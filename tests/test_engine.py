@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from maml_teach import maml, maml_torch
 from maml_teach.checks import relative_error
+from maml_teach.recognised_torch import as_mlp
 from maml_teach.tasks import Task, arrays_in, map_arrays
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "port_learn2learn.py"
@@ -223,7 +224,7 @@ def test_a_module_that_relies_on_the_usual_layout_gets_it():
     net, tasks = ByView().double(), image_tasks()
     expected = plain_loop(net, nn.functional.cross_entropy, tasks, 0.2, 2)
     net.strides.clear()
-    model = maml_torch.from_module(net, "cross_entropy")
+    model = maml_torch.FromModule(net, "cross_entropy")
     inner = {"alpha": 0.2, "n_inner_steps": 2}
     assert_equal(maml_torch.maml_gradient(model, model.theta(), tasks, **inner), expected)
     assert net.strides.count((36, 1, 6, 1)) == 1  # tried once, with the query images
@@ -474,10 +475,9 @@ def tied():
         lambda: nn.ModuleList([nn.Linear(2, 2)]),
     ],
 )
-def test_what_is_no_plain_stack_goes_one_by_one(net):
-    tasks = vector_tasks("mse")
-    portions = maml_torch.from_module(net(), "mse").portions((tasks.x_support, tasks.y_support))
-    assert [x.shape for x, _ in portions] == [tasks.x_support.shape[1:]] * tasks.n_tasks
+def test_what_is_no_plain_stack_is_not_taken_for_one(net):
+    assert as_mlp(net(), "mse") is None
+    assert maml_torch.from_module(net(), "mse").path == "Decided with the first batch of tasks."
 
 
 def test_a_hooked_layer_still_counts():

@@ -436,7 +436,7 @@ WRONG = {
         (family.imaml_gradient, {"alpha": 0.1, "lam": 0.0}),
         (family.imaml_adapt, {"alpha": 0.1, "lam": float("inf")}),
     ],
-    "n_steps must be": [
+    "n_cg_steps must be": [
         (family.imaml_gradient, {"alpha": 0.1, "lam": 5.0, "n_cg_steps": 0}),
         (family.imaml_gradient, {"alpha": 0.1, "lam": 5.0, "n_cg_steps": 2.5}),
     ],

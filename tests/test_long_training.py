@@ -180,5 +180,5 @@ def test_the_progress_bar_counts_from_where_the_run_stands(tmp_path, capsys):
 
 @pytest.mark.parametrize("every", [0, -1, 2.5, True])
 def test_a_bad_interval_is_named(every):
-    with pytest.raises(ValueError, match="every must be a positive integer"):
+    with pytest.raises(ValueError, match="every must be an integer of at least 1"):
         train("numpy", 3, every=every)
