@@ -20,7 +20,7 @@ CODE := $(shell find maml_teach benchmarks -name '*.py' -o -name '*.npz' -o -nam
 # What makes pages of the outputs. An edit here writes every page again, and runs nothing.
 MAKERS := $(shell find book/_ext -type f -not -path '*/__pycache__/*') _config.yml _toc.yml conf.py
 
-.PHONY: all install build strict notebooks lab site-offline serve artifacts bench test test-browser lint clean help
+.PHONY: all install build strict notebooks lab site-offline serve artifacts wasm bench test test-browser lint clean help
 all: serve
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make test          package, doctests, notebooks: all tests but those of the built site"
 	@echo "make test-browser  the built site in Chromium (after make strict)"
 	@echo "make artifacts     train again what the pages load (hours; goes on where it stopped)"
+	@echo "make wasm          compile the C of Train it here again, for its page"
 	@echo "make bench         other MAML libraries into an environment of their own, and compare"
 	@echo "make lint          ruff: rules and formatting; mypy: types"
 	@echo "make clean         remove what was built, and .venv"
@@ -105,6 +106,7 @@ serve: build
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python book/_ext/serve.py . $(SITE) $(PORT)
 
 artifacts: .venv/installed
+	$(BIN)/python scripts/make_vectors.py
 	$(BIN)/python scripts/train_starts.py
 	$(BIN)/python scripts/train_family.py grid
 	$(BIN)/python scripts/train_family.py choose
@@ -119,6 +121,10 @@ artifacts: .venv/installed
 	else echo "omniglot.npz stays as it is: its data have to be downloaded first, then OMNIGLOT=folder"; fi
 	@if [ -n "$(INTENTS)" ]; then $(BIN)/python scripts/train_intents.py --data "$(INTENTS)"; \
 	else echo "intents.npz stays as it is: its data have to be downloaded first, then INTENTS=folder"; fi
+
+wasm: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[wasm]'
+	$(BIN)/python scripts/build_wasm.py
 
 # Peers want packages of their own, so they get an environment of their own.
 .bench/installed: pyproject.toml benchmarks/install_peers.py

@@ -1,4 +1,5 @@
 import * as training from "../../maml_teach/widgets/training/training.js";
+import { isCompiled } from "../../maml_teach/widgets/training/meta_step.js";
 import { uniforms } from "../../maml_teach/widgets/shared/maths.js";
 import { answer, floats, plain, stream, task, tasks } from "./harness.mjs";
 
@@ -28,13 +29,28 @@ function metaSteps(run, batches, settings) {
   });
 }
 
+/** From here on this process is a page without WebAssembly. */
+const withoutWebAssembly = () => delete globalThis.WebAssembly;
+
 /** What a worker reports that is told these commands one after the other. */
-function served(commands) {
+function served(commands, serve = training.serve) {
   const reports = [];
   const scope = { postMessage: (report) => reports.push(report) };
-  training.serve(scope);
+  serve(scope);
   for (const data of commands) scope.onmessage({ data });
   return reports;
+}
+
+/** The same of a worker made from the text that a page gets, and how often it compiled something. */
+function servedByThePage(source, commands) {
+  let count = 0;
+  const Module = function (bytes) {
+    count++;
+    return new WebAssembly.Module(bytes);
+  };
+  const program = new Function("WebAssembly", `${training.asScript(source)}\nreturn serve;`);
+  const serve = program({ Module, Instance: WebAssembly.Instance });
+  return { reports: served(commands, serve), count };
 }
 
 /** The same, where each is told after all that the ones before have set going. */
@@ -64,7 +80,10 @@ answer({
   sampledBatch: (seed) => training.sampleBatch(uniforms(seed)),
   heldOutTask: training.heldOutTask,
   metaSteps,
-  served,
+  isCompiled: [isCompiled, tasks],
+  withoutWebAssembly,
+  served: (commands) => served(commands),
+  servedByThePage,
   servedInTime,
   grid: () => training.GRID,
   fitOf: [training.fitOf, floats, plain, withCurve],

@@ -8,13 +8,15 @@ import { fomamlGradient, innerPath, loss, mamlGradient, mse, network } from "../
 import { predict, reptileGradient, uniforms } from "../shared/maths.js";
 import { button, choice, decades, element, format, formatLoss } from "../shared/ui.js";
 import { panel, role, shortPower, slider, svgElement } from "../shared/ui.js";
+import { compiledStep, isCompiled } from "./meta_step.js";
 
 const NET = network([1, 40, 40, 1], "relu");
 const [N_TASKS, N_POINTS] = [25, 10]; // a meta-batch; support points, and as many query points
 const GRADIENTS = { MAML: mamlGradient, FOMAML: fomamlGradient, Reptile: reptileGradient };
 const LOST = 1e4; // a loss beyond this will not come back; targets never exceed 5
 // Milliseconds a worker trains between looks at its messages, and rests when a slider has moved.
-const [BURST, REST] = [4, 200];
+// A look takes a browser about four milliseconds, and a burst is still shorter than a frame.
+const [BURST, REST] = [12, 200];
 const LABEL = "Train it here: two meta-trainings side by side";
 const RUNS = ["a", "b"];
 /** A run is painted in its algorithm's colour; run B is dashed, for two runs of one algorithm. */
@@ -86,15 +88,22 @@ function blame(theta, tasks) {
   return before < LOST ? "the inner rate α is too large" : "the outer rate β is too large";
 }
 
+/** What compiledStep answers, by the functions of all figures, for wherever nothing is compiled. */
+function plainStep(run, tasks, settings) {
+  const { algorithm, alpha, beta, n_inner_steps: nInnerSteps } = settings;
+  const { metaLoss, gradient } = GRADIENTS[algorithm](NET, run.theta, tasks, { alpha, nInnerSteps });
+  return { metaLoss, next: adam(run, gradient, beta) };
+}
+
 /**
  * One outer step on a batch: the run after it and the meta-loss before it.
  * @param {Record<string, any>} settings
  */
 export function metaStep(run, tasks, settings) {
-  const { algorithm, alpha, beta, n_inner_steps: nInnerSteps } = settings;
-  const { metaLoss, gradient } = GRADIENTS[algorithm](NET, run.theta, tasks, { alpha, nInnerSteps });
+  const step = isCompiled(tasks) ? compiledStep : plainStep;
+  const { metaLoss, next } = step(run, tasks, settings);
   if (!(metaLoss < LOST)) return { metaLoss, run: { ...run, lost: blame(run.theta, tasks) } };
-  return { metaLoss, run: { ...adam(run, gradient, beta), lost: "" } };
+  return { metaLoss, run: { ...next, lost: "" } };
 }
 
 /** The tasks of one outer step, from one stream: both runs see the same ones. */
@@ -195,7 +204,7 @@ export function serve(scope) {
 /* The page. */
 
 /** A module's text as a classic script: only that may become a worker on a page from a file. */
-const asScript = (source) => source.replace(/^export (default .*)?/gm, "");
+export const asScript = (source) => source.replace(/^export (default .*)?/gm, "");
 
 /** A worker that runs this module, from a Blob: a page from a file may start no other. */
 function startWorker(source, onMessage, onError) {
