@@ -27,10 +27,10 @@ from .protocols import Product
 from .recognised_torch import Stack, as_mlp
 
 # Numbers that one operation handles on average, per task, its results and the parameters that it
-# takes: with more, tasks are faster one by one. Measured on a CPU by benchmarks/paths.py.
-SMALL = {"cpu": 8_000, "cuda": 1_000_000}
-KEPT_BYTES = 2**27  # what the graphs of a portion of tasks may take together
-GRAPH = 4  # bytes that a graph for two derivatives holds, per byte that the forward pass computes
+# takes: with more, tasks are faster one by one. That of the CPU was measured, that of a GPU not.
+SMALL = {"cpu": 10_000, "cuda": 1_000_000}
+KEPT_BYTES = 2**25  # what the graphs of a portion of tasks may take together
+GRAPH = 3  # bytes that a graph for two derivatives holds, per byte that the forward pass computes
 
 
 class WithinVmap(FromModule):

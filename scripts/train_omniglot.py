@@ -8,16 +8,21 @@ each seed five methods are trained for about the same time; runs are kept in _ar
 where they stopped. Inner rates and numbers of steps are chosen on tasks of the background set. All
 are judged on the 20 official runs, each test picture by itself. Errors of every seed and run, and
 the MAML start of the first seed, go to maml_teach/data/omniglot.npz.
+
+There is one network more, for the figure *Draw it*: five ways, trained on both background sets and
+on the glyphs of the fonts in turn. Its right answers on drawings and on glyphs, beside those of the
+network for glyphs alone, go to the same file (--figure: only these).
 """
 
 import argparse
 import json
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from artifacts import ROOT, train_in_stages, training_seconds
+from artifacts import ROOT, add_to, train_in_stages, training_seconds
 from tqdm import tqdm
 from train_images import (
     DISTANCES,
@@ -31,14 +36,22 @@ from train_images import (
 
 from maml_teach import maml_torch
 from maml_teach.applications.handwriting import Alphabets
-from maml_teach.applications.images import omniglot, one_shot_runs
+from maml_teach.applications.images import (
+    FewShotImages,
+    ImageClasses,
+    glyphs,
+    omniglot,
+    one_shot_runs,
+)
 from maml_teach.applications.images_torch import (
+    correct_after,
     correct_by_means,
     cosine_distance,
     protonet_gradient,
     wrapped,
 )
-from maml_teach.tasks import Task
+from maml_teach.data import load
+from maml_teach.tasks import Task, batches_of
 from maml_teach.train import MetaConfig
 
 WHERE = "the folder python of github.com/brendenlake/omniglot"
@@ -64,6 +77,8 @@ CONFIG = {
     "choice": {"n_tasks": 10, "seed": 54321},
     "rates": [0.03, 0.1, 0.3],
     "steps": [1, 3, 10, 30],
+    "figure": {"n_meta_steps": 5000, "n_tasks": 4, "n_queries": 5},
+    "shown": {"alpha": 0.1, "n_steps": 5, "n_glyph_tasks": 60},  # what Draw it begins with
 }
 # Settings small enough for a test of the script itself.
 QUICK = {
@@ -73,6 +88,8 @@ QUICK = {
     "choice": {"n_tasks": 2, "seed": 54321},
     "rates": [0.1],
     "steps": [1, 3],
+    "figure": {"n_meta_steps": 4, "n_tasks": 2, "n_queries": 1},
+    "shown": {"alpha": 0.1, "n_steps": 5, "n_glyph_tasks": 2},
 }
 GRADIENTS = {
     "maml": maml_torch.maml_gradient,
@@ -151,6 +168,65 @@ def all_errors(backgrounds, runs, config, folder):
     return {key: np.float32(rows) for key, rows in errors.items()}, inner, starts
 
 
+class Halves:
+    """Half of the tasks of a batch from each of two families."""
+
+    def __init__(self, *families):
+        self.families = families
+
+    def sample(self, rng, n_tasks, n_shots, n_queries):
+        """A batch of tasks."""
+        halves = [each.sample(rng, n_tasks // 2, n_shots, n_queries) for each in self.families]
+        names = [field.name for field in fields(Task)]
+        return Task(*(np.concatenate([getattr(half, name) for half in halves]) for name in names))
+
+
+def together(backgrounds):
+    """The classes of all background sets as one; an alphabet that two sets have counts once."""
+    by_name = {}
+    for classes in backgrounds.values():
+        for label, name in enumerate(classes.names):
+            by_name[name] = classes.images[classes.labels == label]
+    names = sorted(by_name)
+    sizes = [len(by_name[name]) for name in names]
+    labels = np.repeat(np.arange(len(names)), sizes)
+    return ImageClasses(np.concatenate([by_name[name] for name in names]), labels, tuple(names))
+
+
+def by_fives(runs):
+    """Tasks of five characters each from the official runs, as the figure has them."""
+    found = []
+    for shown, asked, labels in zip(runs.x_support, runs.x_query, runs.y_query, strict=True):
+        for first in range(0, len(shown) - 4, 5):
+            own = (labels >= first) & (labels < first + 5)
+            found.append(Task(shown[first:][:5], np.arange(5), asked[own], labels[own] - first))
+    ((_, batch),) = batches_of(found)
+    return batch
+
+
+def for_the_figure(backgrounds, runs, config, folder):
+    """The network of Draw it; right answers of this one and of that for glyphs alone, per task."""
+    handwriting = Alphabets(together(backgrounds), 5, config["vary"])
+    printed = FewShotImages(glyphs("train"), 5, turn_classes=True)
+    model, theta = wrapped(5, 0)
+    settings = MetaConfig(alpha=config["alpha"], n_shots=1, **config["figure"])
+    rng, file = np.random.default_rng(0), folder / "figure.npz"
+    how = {"rng": rng, "file": file, "gradient": GRADIENTS["maml"], "every": 250}
+    families = Halves(handwriting, printed)
+    theta = train_in_stages(model, theta, families, settings, config["stages"], **how)
+    alone = torch.tensor(load("images")["maml"].astype(np.float32))
+    shown = config["shown"]
+    new = FewShotImages(glyphs("test"), 5).sample(
+        np.random.default_rng(1), shown["n_glyph_tasks"], 1, 5
+    )
+    found = {"figure theta": theta.numpy().astype(np.float16)}
+    for name, tasks in (("drawings", by_fives(runs)), ("glyphs", new)):
+        inner = {"alpha": shown["alpha"], "steps": [shown["n_steps"]]}
+        rows = [correct_after(model, each, tasks, **inner)[0] for each in (theta, alone)]
+        found[f"figure {name}"] = np.uint8(rows)
+    return found
+
+
 def seconds(classes, config):
     """Seconds of the whole training of each method on this machine."""
     sizes, methods = (np.random.default_rng(0), config["n_tasks"], 1, 1), {}
@@ -166,6 +242,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help=f"what comes from {WHERE}")
     parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
+    parser.add_argument("--figure", action="store_true", help="only the network of Draw it")
     parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "omniglot")
     parser.add_argument("--target", type=Path, default=ROOT / "maml_teach/data/omniglot.npz")
     options = parser.parse_args()
@@ -177,10 +254,15 @@ def main():
     options.folder.mkdir(parents=True, exist_ok=True)
     backgrounds = {background: omniglot(file) for background, file in files.items()}
     runs = as_batch(one_shot_runs(data / "all_runs.zip"))
+    figure = for_the_figure(backgrounds, runs, config, options.folder)
+    if options.figure:
+        return add_to(options.target, {**figure, "config": json.dumps(config)})
     errors, inner, starts = all_errors(backgrounds, runs, config, options.folder)
     took = seconds(backgrounds[config["backgrounds"][0]], config)
     settings = {"config": json.dumps(config), "inner": json.dumps(inner)}
-    np.savez_compressed(options.target, seconds=json.dumps(took), **settings, **starts, **errors)
+    np.savez_compressed(
+        options.target, seconds=json.dumps(took), **settings, **starts, **figure, **errors
+    )
     for key, rows in errors.items():
         print(f"{key:28s}", (100 * rows.mean(axis=1)).round(1).tolist())
 

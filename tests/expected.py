@@ -219,14 +219,14 @@ def find_it(n_shots, n_inner_steps, alpha=0.05):
 
 
 def draw_it(n_inner_steps, alpha):
-    saved = load("images")
+    saved, start = load("images"), load("omniglot")["figure theta"]
     model, _ = images_torch.wrapped(5, 0)
     model = maml_torch.from_module(model.module.double(), model.objective)
     framed = run_node(
         "drawing", [("framed", [ink.ravel().tolist()]) for ink in saved["examples"][2]]
     )
     six = torch.tensor(framed, dtype=torch.float64).reshape(6, 1, 28, 28)
-    theta = torch.tensor(saved["maml"], dtype=torch.float64)
+    theta = torch.tensor(start, dtype=torch.float64)
     labels = torch.tensor([[0, 1, 2, 3, 4, 0]])  # the sixth is seen together with the five
     task = Task(six[None, :5], labels[:, :5], six[None], labels)
     chances = []

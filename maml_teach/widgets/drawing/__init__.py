@@ -53,11 +53,11 @@ class DrawIt(Figure):
 
     @classmethod
     def from_package(cls, **settings: Any) -> Self:
-        """The figure with the network and the characters that the package brings along."""
-        saved = load("images")
+        """The figure with the network for drawings and glyphs, and glyphs that no training saw."""
+        saved, theta = load("images"), load("omniglot")["figure theta"]
         shown = saved["examples"] / 255
         trained = {"n_inner_steps": (0, MetaConfig.n_inner_steps)}  # the script leaves it as it is
-        return cls(saved["maml"], shown, saved["truths"], **{"trained": trained, **settings})
+        return cls(theta, shown, saved["truths"], **{"trained": trained, **settings})
 
 
 def _checked(
