@@ -62,7 +62,7 @@ def framed(ink):
 
 @cache
 def network():
-    theta = torch.tensor(load("images")["maml"].astype(np.float32)).double()
+    theta = torch.tensor(load("omniglot")["figure theta"].astype(np.float32)).double()
     return images_torch.wrapped(5, 0)[0], theta
 
 

@@ -32,7 +32,14 @@ def test_only_the_docstring_is_left_out(chapter, file, options):
     node = find(ast.parse((BOOK / file).read_text("utf-8")), options["pyobject"])
     if "lines" not in options:
         return
-    signature_ends = node.body[0].lineno - node.lineno
-    after = node.body[0].end_lineno - node.lineno + 2
-    start = "1" if signature_ends == 1 else f"1-{signature_ends}"
-    assert options["lines"] == f"{start},{after}-"
+    assert options["lines"] == without_docstring(node)
+
+
+def without_docstring(node):
+    """The lines of a function from ``def`` on; Sphinx counts from its first decorator."""
+    above = node.lineno - min([node.lineno, *(each.lineno for each in node.decorator_list)])
+    signature_ends = above + node.body[0].lineno - node.lineno
+    after = above + node.body[0].end_lineno - node.lineno + 2
+    first = above + 1
+    start = f"{first}" if signature_ends == first else f"{first}-{signature_ends}"
+    return f"{start},{after}-"
