@@ -111,6 +111,7 @@ artifacts: .venv/installed
 	$(BIN)/python scripts/train_family.py grid
 	$(BIN)/python scripts/train_family.py choose
 	$(BIN)/python scripts/train_family.py table
+	$(BIN)/python scripts/train_rules.py
 	$(BIN)/python scripts/train_images.py
 	$(BIN)/python scripts/train_language.py
 	$(BIN)/python scripts/train_robot.py

@@ -105,8 +105,9 @@ def hf_maml_gradient(
         alpha: Inner learning rate, as in ``maml.adapt``.
         n_inner_steps: Number of inner steps, at least 0.
         inner: The rule of the inner loop, as in ``maml.adapt``.
-        step: Length of ``delta v`` as a share of ``1 + |theta|``; the cube root of the dtype's
-            precision unless given, about 6e-6 in float64 and 5e-3 in float32.
+        step: Length of ``delta v`` as a share of ``1 + |theta|``: 1e-7 unless given, or eight
+            times the dtype's precision if that is more, 1e-6 in float32. Across a kink of a ReLU
+            network a difference is wrong by more than first order is, so it is to be short.
 
     Returns:
         ``(meta_loss, gradient)``, as ``maml.maml_gradient``; exact up to the differences.
@@ -119,7 +120,7 @@ def hf_maml_gradient(
         Fallah, Mokhtari, Ozdaglar (2020), *On the convergence theory of gradient-based
         model-agnostic meta-learning algorithms*, HF-MAML.
     """
-    share = np.finfo(theta.dtype).eps ** (1 / 3) if step is None else check_rate("step", step)
+    share = max(1e-7, 8 * np.finfo(theta.dtype).eps) if step is None else check_rate("step", step)
 
     def hvp(theta_k: NDArray, v: NDArray, x: NDArray, y: NDArray) -> NDArray:
         length, norm = (np.linalg.norm(part, axis=-1, keepdims=True) for part in (theta_k, v))

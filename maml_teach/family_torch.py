@@ -77,7 +77,9 @@ def hf_maml_gradient(
     """
     rule = rule_of(inner)
     theta, alpha, tasks = prepare(theta, tasks, alpha, n_inner_steps)
-    share = torch.finfo(theta.dtype).eps ** (1 / 3) if step is None else check_rate("step", step)
+    share = (
+        max(1e-7, 8 * torch.finfo(theta.dtype).eps) if step is None else check_rate("step", step)
+    )
     loss_and_gradient = method(model, "loss_and_gradient")
     start = theta.expand(tasks.n_tasks, -1)
     meta_loss: Any = 0.0

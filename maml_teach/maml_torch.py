@@ -370,13 +370,19 @@ def _linearized(model: TorchModel, support: tuple, theta_k: Tensor) -> tuple[Ten
     return model.linearize(theta_k, *support)
 
 
-def walk_back(linearize, path, v, alpha, rule=SGD):
+def walk_back(
+    linearize: Callable[[Tensor], tuple[Tensor, Product]],
+    path: list[tuple],
+    v: Tensor,
+    alpha: Rates,
+    rule: Rule = SGD,
+) -> Tensor:
     """From ``v`` ``(..., n_params)`` at ``theta_prime`` to its sum over tasks at ``theta``.
 
     ``linearize(theta_k)`` answers the support gradient there and its derivative, as
     ``TorchModel.linearize`` does; it is asked for the steps of ``path`` that have kept neither.
     """
-    adjoint = None
+    adjoint: tuple | None = None
     for k in reversed(range(len(path))):
         theta_k, state, g, product, drawn_from = path.pop()
         if product is None:

@@ -203,7 +203,9 @@ class Meter(TorchDispatchMode):
 
     n_operations = numbers = n_bytes = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         """One operation."""
         answer = func(*args, **(kwargs or {}))
         if not func.is_view:

@@ -5,8 +5,8 @@
 Each rule gets its own inner rate: the one with the lowest query loss on other tasks after a short
 training. Then every rule is trained from the same seeds for the same number of outer steps of the
 same tasks, and judged on the same new tasks after 0 to 10 inner steps of its own rule. Adam is also
-trained by the first-order gradient. Meta-losses on the way, losses of every seed and the starts go
-to maml_teach/data/rules.npz.
+trained by the first-order gradient. Meta-losses on the way, losses of every seed and the starts of
+the first seed go to maml_teach/data/rules.npz.
 """
 
 import json
@@ -32,7 +32,7 @@ CONFIG = {
     "rates": {
         "sgd": [0.003, 0.01, 0.03],
         "momentum": [0.001, 0.003, 0.01, 0.03],
-        "adam": [0.003, 0.01, 0.03, 0.1],
+        "adam": [0.0003, 0.001, 0.003, 0.01, 0.03],
     },
     "choice": {"n_meta_steps": 1500, "seed": 54321, "n_tasks": 300},
     "test": {"seed": 12345, "n_tasks": 600, "n_steps": 10},
@@ -111,17 +111,23 @@ def main():
             file = chosen.folder / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}.npz"
             file.unlink(missing_ok=True)  # a run that goes on would lose its first losses
             losses, theta = train(rule, alpha, seed, config, config["n_meta_steps"], file, order)
-            curve = losses.reshape(-1, config["window"]).mean(axis=1)
-            judged = [after(rule, alpha, theta, tasks, k) for k in steps]
-            for key, row in (("history", curve), ("losses", judged), ("theta", theta)):
+            judged = np.array([after(rule, alpha, theta, tasks, k) for k in steps])
+            rows = {
+                "history": losses.reshape(-1, config["window"]).mean(axis=1),
+                "mse": judged.mean(axis=1),  # after 0, 1, ... steps
+                "losses": judged[min(config["n_inner_steps"], len(judged) - 1)],
+            }
+            if seed == config["seeds"][0]:
+                arrays[f"theta {name}"] = np.float32(theta)
+            for key, row in rows.items():
                 arrays.setdefault(f"{key} {name}", []).append(np.float32(row))
     texts = {"config": json.dumps(config), "rates": json.dumps(rates)}
     arrays = {name: np.array(rows) for name, rows in arrays.items()}
     np.savez_compressed(chosen.target, **texts, **arrays)
     print(rates)
     for name, rows in arrays.items():
-        if name.startswith("losses"):
-            print(f"{name:28s}", rows.mean(axis=2).round(3)[:, [0, 1, 5, -1]].tolist())
+        if name.startswith("mse"):
+            print(f"{name:24s}", rows.round(3)[:, [0, 1, -1]].tolist())
 
 
 if __name__ == "__main__":

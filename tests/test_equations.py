@@ -31,6 +31,11 @@ CITED = {
     "3.19": "eq-r-delta-out",
     "3.20": "eq-r-delta",
     "3.21": "eq-r-backprop",
+    "3.22": "eq-rule-back",
+    "3.23": "eq-rule-walk",
+    "3.24": "eq-momentum-back",
+    "3.25": "eq-adam-first",
+    "3.26": "eq-adam-second",
     "5.1": "eq-anil",
     "5.3": "eq-vector-walk",
     "5.4": "eq-rate-gradient",
@@ -38,6 +43,7 @@ CITED = {
     "5.6": "eq-multi-step-walk",
     "5.7": "eq-spring",
     "5.8": "eq-implicit",
+    "5.9": "eq-hessian-free",
 }
 
 

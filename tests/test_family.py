@@ -1,6 +1,7 @@
 """The relatives of MAML against something independent: differences, closed forms, autograd."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -295,6 +296,40 @@ def test_imaml_of_lines_is_the_dense_solution():
     settings = {"alpha": 0.1, "n_inner_steps": 2000, "lam": lam, "n_cg_steps": 4}
     _, gradient = family.imaml_gradient(model, theta, tasks, **settings)
     assert relative_error(gradient, np.mean(expected, axis=0)) < 1e-9
+
+
+# checks (5.9)
+@pytest.mark.parametrize("inner", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("n_inner_steps", [0, *STEPS])
+@pytest.mark.parametrize("kind", KINDS)
+def test_hessian_free_maml_comes_close_to_maml_in_both_engines(kind, n_inner_steps, inner):
+    model, theta, tasks = random_problem(*kind)
+    settings = {"alpha": 0.03, "n_inner_steps": n_inner_steps, "inner": inner}
+    loss, exact = maml.maml_gradient(model, theta, tasks, **settings)
+    same, close = family.hf_maml_gradient(model, theta, tasks, **settings)
+    # Adam's step is steep where a gradient is near zero, and there differences are off by more.
+    tolerance = 1e-3 if inner == "adam" else 1e-6
+    assert same == loss and relative_error(close, exact) < tolerance
+    _, tensors = family_torch.hf_maml_gradient(twin_of(model), tensor(theta), tasks, **settings)
+    assert relative_error(tensors.numpy(), exact) < tolerance
+
+
+def test_hessian_free_maml_asks_for_first_derivatives_alone():
+    model, theta, tasks = random_problem("tanh", "mse")
+    plain = SimpleNamespace(loss=model.loss, gradient=model.gradient, n_params=model.n_params)
+    _, close = family.hf_maml_gradient(plain, theta, tasks, alpha=ALPHA, n_inner_steps=3)
+    _, exact = maml.maml_gradient(model, theta, tasks, alpha=ALPHA, n_inner_steps=3)
+    assert relative_error(close, exact) < 1e-7
+
+
+def test_its_error_grows_with_the_square_of_a_long_step():
+    model, theta, tasks = random_problem("tanh", "mse")
+    _, exact = maml.maml_gradient(model, theta, tasks, alpha=ALPHA)
+    errors = [
+        relative_error(family.hf_maml_gradient(model, theta, tasks, alpha=ALPHA, step=h)[1], exact)
+        for h in (1e-3, 2e-3)
+    ]
+    assert errors[1] / errors[0] == pytest.approx(4, rel=0.05)
 
 
 @pytest.mark.parametrize("n_inner_steps", STEPS)

@@ -71,6 +71,18 @@ class Module:
         """Its docstring."""
         return ast.get_docstring(ast.parse(self.source)) or ""
 
+    @cached_property
+    def lines(self):
+        """Its lines, in bytes, which is what its syntax counts."""
+        return self.source.encode().splitlines(keepends=True)
+
+    def written(self, node):
+        """An expression as the file has it, in one line."""
+        lines = self.lines[node.lineno - 1 : node.end_lineno]
+        lines[-1] = lines[-1][: node.end_col_offset]
+        lines[0] = lines[0][node.col_offset :]
+        return " ".join(b"".join(lines).decode().split())
+
     @property
     def short(self):
         """The last part of its name."""
@@ -206,44 +218,44 @@ def modules(folder, name=None, in_brief=False):
 # --- Signatures ----------------------------------------------------------------------------------
 
 
-def written(node, source):
-    """An expression as its file has it, in one line; a type in quotes without them."""
+def type_of(node, module):
+    """A type as its file has it; one in quotes without them."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
-    return " ".join(ast.get_source_segment(source, node).split())
+    return module.written(node)
 
 
-def parameter(arg, default, source, marks=""):
+def parameter(arg, default, module, marks=""):
     """One parameter with its type and its default."""
-    hint = f": {written(arg.annotation, source)}" if arg.annotation else ""
-    value = ast.get_source_segment(source, default) if default else ""
-    value = f"{' = ' if hint else '='}{' '.join(value.split())}" if value else ""
+    hint = f": {type_of(arg.annotation, module)}" if arg.annotation else ""
+    equals = " = " if hint else "="
+    value = f"{equals}{module.written(default)}" if default else ""
     return f"{marks}{arg.arg}{hint}{value}"
 
 
-def parameters(function, source):
+def parameters(function, module):
     """The parameters of a function, one by one, with the signs between their kinds."""
     given = function.args
     plain = [*given.posonlyargs, *given.args]
     defaults = [None] * (len(plain) - len(given.defaults)) + given.defaults
-    found = [parameter(*each, source) for each in zip(plain, defaults, strict=True)]
+    found = [parameter(*each, module) for each in zip(plain, defaults, strict=True)]
     if given.posonlyargs:
         found.insert(len(given.posonlyargs), "/")
     if given.vararg:
-        found.append(parameter(given.vararg, None, source, "*"))
+        found.append(parameter(given.vararg, None, module, "*"))
     elif given.kwonlyargs:
         found.append("*")
     named = zip(given.kwonlyargs, given.kw_defaults, strict=True)
-    found += [parameter(*each, source) for each in named]
+    found += [parameter(*each, module) for each in named]
     if given.kwarg:
-        found.append(parameter(given.kwarg, None, source, "**"))
+        found.append(parameter(given.kwarg, None, module, "**"))
     return found
 
 
-def fields(node, source):
+def fields(node, module):
     """The fields of a dataclass or a named tuple, as parameters of what makes one."""
     return [
-        parameter(ast.arg(each.target.id, each.annotation), each.value, source)
+        parameter(ast.arg(each.target.id, each.annotation), each.value, module)
         for each in node.body
         if isinstance(each, ast.AnnAssign) and is_public(each.target.id)
     ]
@@ -251,18 +263,17 @@ def fields(node, source):
 
 def taken(name, package):
     """What a function takes, or what a class is made of; ``None`` if the class does not say."""
-    source = name.module.source
     if not name.is_class:
         bound = "." in name.path and "staticmethod" not in name.decorators
-        return parameters(name.node, source)[1 if bound else 0 :]
+        return parameters(name.node, name.module)[1 if bound else 0 :]
     bases = [ast.unparse(base) for base in name.node.bases]
     if "dataclass" in name.decorators or "NamedTuple" in bases:
-        return fields(name.node, source)
+        return fields(name.node, name.module)
     made = package.inherited(name.whole, "__init__")
     if not made:
         return None
     maker = package.known[made]
-    return parameters(maker.node, maker.module.source)[1:]
+    return parameters(maker.node, maker.module)[1:]
 
 
 def signature(name, package):
@@ -271,7 +282,7 @@ def signature(name, package):
     kinds = ("classmethod", "staticmethod")
     kind = "".join(f"{each} " for each in kinds if each in name.decorators)
     answer = getattr(name.node, "returns", None)
-    hint = written(answer, name.module.source) if answer else ""
+    hint = type_of(answer, name.module) if answer else ""
     if {"property", "cached_property"} & {*name.decorators}:
         return f"property {short}: {hint}"
     kind = "class " if name.is_class else kind
@@ -347,9 +358,14 @@ def code(words):
     return nodes.literal(words, words)
 
 
-def block(lines, *classes):
-    """Lines of Python."""
-    return nodes.literal_block(lines, lines, language="python", classes=[*classes])
+def block(lines, language="python", classes=()):
+    """Lines of code."""
+    return nodes.literal_block(lines, lines, language=language, classes=[*classes])
+
+
+def signature_block(lines):
+    """Lines of Python that go on in the next line where there is no room for them."""
+    return block(lines, classes=["signature"])
 
 
 def item(*children):
@@ -400,7 +416,7 @@ def arranged(children):
             continue
         for node in group:
             is_example = isinstance(node, nodes.doctest_block)
-            yield block(node.astext()) if is_example else node
+            yield block(node.astext(), "pycon") if is_example else node
 
 
 def parts_of(group):
@@ -434,8 +450,9 @@ class PublicNames(Directive):
 
     def parsed(self, text, module, owner=None, place=None):
         """A text of a docstring as blocks, its references resolved."""
-        document = new_document(place or module.name, self.state.document.settings)
-        document.reporter = LoggingReporter(f"docstring of {place or module.name}")
+        source = f"{module.path}:docstring of {place or module.name}"
+        document = new_document(source, self.state.document.settings)
+        document.reporter = LoggingReporter(source)
         Parser().parse(text, document)
         for node in list(document.findall(pending_xref)):
             node.replace_self(self.reference(node, module, owner))
@@ -469,7 +486,7 @@ class PublicNames(Directive):
             section += self.passed_on(module)
         if module.types:
             section += text("Types that the signatures name:")
-            section += block("\n".join(module.types), "signature")
+            section += signature_block("\n".join(module.types))
         section += [self.entry(name) for name in module.public]
         return section
 
@@ -487,7 +504,7 @@ class PublicNames(Directive):
     def links(self, wholes):
         """Names of the page with commas between them, each a link to its section."""
         made = []
-        for whole in wholes:
+        for whole in (each for each in wholes if each in self.package.anchors):
             words = code(whole.partition(".")[2])
             made += [", ", nodes.reference("", "", words, refid=whole, internal=True)]
         return made[1:]
@@ -496,13 +513,9 @@ class PublicNames(Directive):
         """An item for a name: what it takes, and its first paragraph."""
         given = taken(name, self.package) or ()
         short = [re.match(r"[*\w/]+", each)[0] for each in given]
-        call = (
-            name.path
-            if name.is_class and not given
-            else f"{name.path}({', '.join(short)})"
-        )
+        takes = "" if name.is_class and not given else f"({', '.join(short)})"
         body = self.first_words(name.docstring, name.module)
-        made = item(*lead(code(call), body))
+        made = item(*lead(code(name.path + takes), body))
         made["ids"].append(name.whole)
         return made
 
@@ -511,7 +524,7 @@ class PublicNames(Directive):
         inside = "." in name.path
         title = name.path if inside else f"{name.module.short}.{name.path}"
         section = nodes.section("", nodes.title("", title), ids=[name.whole])
-        section += block(signature(name, self.package), "signature")
+        section += signature_block(signature(name, self.package))
         section += self.derived(name) if name.is_class else []
         lines = GoogleDocstring(name.docstring, READ).lines()
         owner = name.whole.rpartition(".")[0] if inside else name.whole
@@ -524,7 +537,7 @@ class PublicNames(Directive):
 def show_modules(app, pagename, templatename, context, doctree):
     """Give a page of names its style; of its contents, show the modules, and names when there."""
     if doctree and next(doctree.findall(is_signature), None):
-        context["theme_show_toc_level"] = 0
+        context["theme_show_toc_level"] = 1
         context["metatags"] = context.get("metatags", "") + STYLE
 
 
@@ -534,7 +547,7 @@ def is_signature(node):
 
 
 def setup(app):
-    """Make the directive known."""
+    """Make the directive known, and come before the theme has made the contents of a page."""
     app.add_directive("public-names", PublicNames)
-    app.connect("html-page-context", show_modules, priority=902)
+    app.connect("html-page-context", show_modules, priority=400)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
