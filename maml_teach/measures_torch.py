@@ -37,7 +37,7 @@ def largest_curvature(
         ValueError: If the model has no ``hvp``, ``tasks`` is no batch, ``theta`` is not finite or
             ``n_steps`` is not a positive integer.
 
-    >>> from maml_teach.module_torch import from_module
+    >>> from maml_teach.maml_torch import from_module
     >>> model = from_module(torch.nn.Linear(1, 1), "mse")  # curvature 2 along the intercept
     >>> x, theta = torch.zeros(3, 5, 1), model.theta()
     >>> generator = torch.Generator().manual_seed(0)

@@ -173,8 +173,9 @@ class FromModule(Differentiable):
         blocks = theta.split([p.numel() for p in self._parameters.values()])
         pairs = zip(self._parameters.items(), blocks, strict=True)
         found = {name: block.view_as(p) for (name, p), block in pairs}
-        if len({p.dtype for p in self._parameters.values()}) > 1:  # theta has the widest of them
-            found = {name: block.to(self._parameters[name].dtype) for name, block in found.items()}
+        for name, p in self._parameters.items():
+            if p.element_size() < theta.element_size() == 4:  # half beside single: theta is single
+                found[name] = found[name].to(p.dtype)
         return found
 
 

@@ -460,21 +460,22 @@ class Mixed(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.b = nn.Linear(3, 5).double(), nn.Linear(5, 4)
+        self.a, self.b = nn.Linear(3, 5), nn.Linear(5, 4).bfloat16()
 
     def forward(self, x):
-        return self.b(self.a(x).sigmoid().float()).double()
+        return self.b(self.a(x).sigmoid().bfloat16()).float()
 
 
 def test_each_parameter_keeps_its_dtype():
     torch.manual_seed(0)
     module, tasks = Mixed(), labelled(3)
+    tasks = tasks.map(lambda a: a.float() if a.is_floating_point() else a)
     model = maml_torch.from_module(module, "cross_entropy")
-    assert model.theta().dtype == torch.float64
+    assert model.theta().dtype == torch.float32
     loss, gradient = maml_torch.maml_gradient(model, model.theta(), tasks, alpha=0.3)
     expected = plain_loop(module, CROSS_ENTROPY, tasks, 0.3, 1)
-    assert float(loss) == pytest.approx(float(expected[0]), rel=1e-6)
-    assert float((gradient - expected[1]).norm() / expected[1].norm()) < 1e-5
+    assert float(loss) == pytest.approx(float(expected[0]), rel=1e-3)
+    assert float((gradient - expected[1]).norm() / expected[1].norm()) < 0.03  # half precision
 
 
 def test_inputs_may_be_any_mapping_and_hold_masks():
