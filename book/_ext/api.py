@@ -36,10 +36,11 @@ LABELS = {
     "yields": "Yields",
     "raises": "Raises",
 }
-# A signature goes on in the next line where there is no room for it.
+# A signature, or a name in the contents, goes on in the next line where there is no room for it.
 STYLE = """<style>
 .bd-article div.signature pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 .bd-article h4 { margin-top: 1.5rem; }
+.page-toc .toc-h3 > .nav-link.nav-link { padding-right: 0; font-size: 0.8rem; overflow-wrap: anywhere; }
 </style>"""
 
 

@@ -22,6 +22,9 @@ QUIET = (nodes.title, nodes.reference, nodes.caption, nodes.table, nodes.literal
 
 SIGNS = {
     r"\frac1T\sum_i": "1/T Σ_i",
+    r"\bar\theta": "θ\N{COMBINING MACRON}",
+    r"\bar g": "g\N{COMBINING MACRON}",
+    r"\bar m": "m\N{COMBINING MACRON}",
     r"\mathcal{T}": "𝒯",
     r"\mathcal{L}": "ℒ",
     r"\mathcal{R}": "ℛ",
