@@ -10,7 +10,7 @@ There are four ways, and :func:`from_module` takes the first that will do:
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from .recognised_torch import Stack, as_mlp
 # Numbers that one operation handles on average, per task, its results and the parameters that it
 # takes: with more, tasks are faster one by one. That of the CPU was measured, that of a GPU not.
 SMALL = {"cpu": 10_000, "cuda": 1_000_000}
-KEPT_BYTES = 2**25  # what the graphs of a portion of tasks may take together
+KEPT_BYTES = 2**24  # what the graphs of a portion of tasks may take together
 GRAPH = 3  # bytes that a graph for two derivatives holds, per byte that the forward pass computes
 
 
@@ -91,14 +91,9 @@ class AroundVmap(WithinVmap):
     linearize = FromModule.linearize
 
 
-class Trial(NamedTuple):
-    """The way together that was found, why, and what one forward pass of a task computes.
+class Sizes(NamedTuple):
+    """What one forward pass of a task computes, ``numbers`` and bytes per number in its input."""
 
-    ``numbers`` and ``n_bytes`` of its results are counted per number in the task's input.
-    """
-
-    way: "WithinVmap | None"
-    why: str
     n_operations: int
     numbers: float
     n_bytes: float
@@ -116,18 +111,20 @@ class ByTrial(FromModule):
         self.path = "Decided with the first batch of tasks."
         self._alone = FromModule(module, objective)
         self._together: WithinVmap | None = None
-        self._trials: dict[tuple, Trial] = {}
+        self._sizes: dict[tuple, Sizes] = {}
+        self._ways: dict[tuple, tuple[WithinVmap | None, str]] = {}
 
     def portions(self, batch: tuple) -> list[tuple]:
         """Tasks in portions that go through the module together, or one by one."""
         theta, (x, y), _ = batch
-        trial = self._trial(theta, x, y)
-        numbers = arrays_in(x)[0][0].numel()
-        room = max(1, int(KEPT_BYTES / (1 + GRAPH * trial.n_bytes * numbers)))  # tasks times steps
-        handled = trial.numbers * numbers + self.n_params
-        large = handled > SMALL.get(theta.device.type, 0) * trial.n_operations
-        self._together = None if large or len(theta) == 1 else trial.way
-        self.path = SINGLE if len(theta) == 1 else LARGE if large and trial.way else trial.why
+        sizes, numbers = self._once(self._sizes, self._measured, theta, x, y), _n_numbers(x)
+        room = max(1, int(KEPT_BYTES / (1 + GRAPH * sizes.n_bytes * numbers)))  # tasks times steps
+        handled = sizes.numbers * numbers + self.n_params
+        large = handled > SMALL.get(theta.device.type, 0) * sizes.n_operations
+        if large or len(theta) == 1:
+            self._together, self.path = None, LARGE if large else SINGLE
+        else:
+            self._together, self.path = self._once(self._ways, self._tried, theta, x, y)
         self.keeps_graphs = self._together is None or self._together.keeps_graphs
         if self._together is None:
             self.n_kept = room
@@ -152,30 +149,33 @@ class ByTrial(FromModule):
         """The model for tasks that go together, or for one."""
         return self._together if theta.ndim > 1 and self._together else self._alone
 
-    def _trial(self, theta: Tensor, x: Inputs, y: Tensor) -> Trial:
-        """The trial for arrays of this kind, from the first time that they came."""
+    def _once(self, known: dict, find: Callable, theta: Tensor, x: Inputs, y: Tensor) -> Any:
+        """What ``find`` finds for arrays of this kind, from the first time that they came."""
         modes = tuple(part.training for part in self.module.modules())
         kinds = tuple((a.ndim, a.dtype) for a in arrays_in((theta, x, y)))
         kind = theta.device, modes, kinds, _twice()
-        if kind not in self._trials:
+        if kind not in known:
             with warnings.catch_warnings(), replayed(random_state(theta)):
                 warnings.simplefilter("ignore")
-                self._trials[kind] = self._tried(theta, x, y)
-        return self._trials[kind]
+                known[kind] = find(theta, x, y)
+        return known[kind]
 
-    def _tried(self, theta: Tensor, x: Inputs, y: Tensor) -> Trial:
-        """The first way together that gives two tasks what they get alone."""
+    def _measured(self, theta: Tensor, x: Inputs, y: Tensor) -> Sizes:
+        """The sizes of the module's operations, by one pass of one task."""
+        one = next(each((theta, x, y)))
+        with Meter() as meter:
+            self._alone.loss(*one)
+        if _twice():
+            _reach_every_leaf(self._alone, one)
+        return Sizes(
+            meter.n_operations, meter.numbers / _n_numbers(x), meter.n_bytes / _n_numbers(x)
+        )
+
+    def _tried(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[WithinVmap | None, str]:
+        """The first way together that gives two tasks what they get alone, in a sentence, too."""
         noise = torch.randn(2, *theta.shape[1:], generator=torch.Generator().manual_seed(0))
         v = noise.to(theta)  # parameters away from the start, where weights are often 0 or 1
         pair = theta[:2] + 0.1 * v * (1 + theta[:2].abs()), *map_arrays(lambda a: a[:2], (x, y))
-        with Meter() as meter:
-            self._alone.loss(*next(each(pair)))
-        if _twice():
-            _reach_every_leaf(self._alone, next(each(pair)))
-        given = arrays_in(x)[0][0].numel()
-        sizes = meter.n_operations, meter.numbers / given, meter.n_bytes / given
-        if len(theta) == 1:
-            return Trial(None, SINGLE, *sizes)
         for way, text in WAYS if _twice() else WAYS[:1]:
             together = way(self.module, self.objective)
             try:
@@ -185,9 +185,9 @@ class ByTrial(FromModule):
                 continue
             alone = [_derivatives(self._alone, one, v[i]) for i, one in enumerate(each(pair))]
             if _close(found, [torch.stack(parts) for parts in zip(*alone, strict=True)]):
-                return Trial(together, text, *sizes)
+                return together, text
             why = "the tasks would have other derivatives together"
-        return Trial(None, f"One task after the other, since vmap cannot take them: {why}.", *sizes)
+        return None, f"One task after the other, since vmap cannot take them: {why}."
 
 
 WAYS = (
@@ -270,6 +270,11 @@ def _checked(module: nn.Module, objective: str | Loss) -> tuple[nn.Module, str |
     if not trainable(module):
         raise ValueError("module has no parameters to train: there is nothing to adapt")
     return module, objective
+
+
+def _n_numbers(x: Inputs) -> int:
+    """Numbers in the input of one task of a batch."""
+    return arrays_in(x)[0][0].numel()
 
 
 def _slices(batch: tuple, size: int) -> Iterator[tuple]:

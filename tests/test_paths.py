@@ -316,6 +316,8 @@ def test_large_modules_and_single_tasks_go_one_by_one():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(3, 900), nn.Sigmoid(), nn.Linear(900, 4)).double()
     model, tasks = maml_torch.from_module(module, "cross_entropy"), labelled(3)
+    maml_torch.maml_gradient(model, model.theta(), tasks.select(slice(1, 2)), alpha=0.1)
+    assert model.path == paths_torch.SINGLE  # which decides nothing for batches of several tasks
     maml_torch.maml_gradient(model, model.theta(), tasks, alpha=0.1)
     assert "around vmap" in model.path
     many = labelled(3, n=(900, 900))
