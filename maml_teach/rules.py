@@ -124,18 +124,18 @@ def clipped(rule: str | Rule, max_norm: float) -> Rule:
     def squared_norm(gradient):
         return (gradient**2).sum(-1)[..., None]
 
-    def clip(gradient):
-        return gradient * (max_norm / squared_norm(gradient).clip(min=max_norm**2) ** 0.5)
+    def scale(gradient):
+        return max_norm / squared_norm(gradient).clip(min=max_norm**2) ** 0.5
 
     def update(theta, gradient, state, rate, k):
-        return inner_update(theta, clip(gradient), state, rate, k)
+        return inner_update(theta, gradient * scale(gradient), state, rate, k)
 
     def back(v, adjoint, theta, gradient, state, rate, k):
-        v, u, adjoint = inner_back(v, adjoint, theta, clip(gradient), state, rate, k)
+        shrunk = gradient * scale(gradient)
+        v, u, adjoint = inner_back(v, adjoint, theta, shrunk, state, rate, k)
         norm2 = squared_norm(gradient)
         along = (gradient * u).sum(-1)[..., None] * gradient / norm2.clip(min=max_norm**2)
-        scale = max_norm / norm2.clip(min=max_norm**2) ** 0.5
-        return v, scale * (u - (norm2 > max_norm**2) * along), adjoint
+        return v, scale(gradient) * (u - (norm2 > max_norm**2) * along), adjoint
 
     return Rule(init, update, back if inner_back else None)
 
