@@ -26,9 +26,9 @@ from .module_torch import FromModule, each, random_state, replayed, trainable
 from .protocols import Product
 from .recognised_torch import Stack, as_mlp
 
-# Numbers that one operation handles on average, per task, its results and the parameters that it
-# takes: with more, tasks are faster one by one. That of the CPU was measured, that of a GPU not.
-SMALL = {"cpu": 10_000, "cuda": 1_000_000}
+# Numbers (results and parameters) that one operation of one task handles in the time that it takes
+# to call it. That of the CPU was measured, that of a GPU not.
+SIZE = {"cpu": 3_300, "cuda": 330_000}
 KEPT_BYTES = 2**24  # what the graphs of a portion of tasks may take together
 GRAPH = 3  # bytes that a graph for two derivatives holds, per byte that the forward pass computes
 
@@ -41,6 +41,7 @@ class WithinVmap(FromModule):
 
     n_kept = float("inf")  # a product holds no graph: it computes everything again
     keeps_graphs = False
+    call = 2.0  # what the call of an operation costs, in calls without vmap; measured
 
     def portions(self, batch: tuple) -> list[tuple]:
         """All tasks together."""
@@ -76,6 +77,7 @@ class AroundVmap(WithinVmap):
 
     n_kept = 1
     keeps_graphs = True
+    call = 1.25
 
     def loss(self, theta: Tensor, x: Inputs, y: Tensor) -> Tensor:
         """The objective ``(n_tasks,)``, or one number for a ``theta`` without a task axis."""
@@ -91,12 +93,29 @@ class AroundVmap(WithinVmap):
     linearize = FromModule.linearize
 
 
-class Sizes(NamedTuple):
-    """What one forward pass of a task computes, ``numbers`` and bytes per number in its input."""
+class Way(NamedTuple):
+    """How tasks go together, if they can, in a sentence, and how many operations that takes."""
 
-    n_operations: int
-    numbers: float
-    n_bytes: float
+    together: WithinVmap | None
+    text: str
+    ratio: float = 1.0  # operations of all tasks together, per operation of one task alone
+
+
+def fewest(ratio: float, call: float, size: float) -> float:
+    """Tasks from which on they are faster together.
+
+    Together each operation of a task alone becomes ``ratio`` operations, which take the time
+    ``ratio (call + n size)`` for n tasks; alone it takes ``n (1 + size)``.
+    """
+    rest = 1 - size * (ratio - 1)
+    return call * ratio / rest if rest > 0 else float("inf")
+
+
+class Sizes(NamedTuple):
+    """What a task computes, per number in its input."""
+
+    numbers: float  # of an operation on the way to the derivatives, on average
+    n_bytes: float  # of the forward pass
 
 
 class ByTrial(FromModule):
@@ -112,24 +131,28 @@ class ByTrial(FromModule):
         self._alone = FromModule(module, objective)
         self._together: WithinVmap | None = None
         self._sizes: dict[tuple, Sizes] = {}
-        self._ways: dict[tuple, tuple[WithinVmap | None, str]] = {}
+        self._ways: dict[tuple, Way] = {}
 
     def portions(self, batch: tuple) -> list[tuple]:
         """Tasks in portions that go through the module together, or one by one."""
         theta, (x, y), _ = batch
         sizes, numbers = self._once(self._sizes, self._measured, theta, x, y), _n_numbers(x)
         room = max(1, int(KEPT_BYTES / (1 + GRAPH * sizes.n_bytes * numbers)))  # tasks times steps
-        handled = sizes.numbers * numbers + self.n_params
-        large = handled > SMALL.get(theta.device.type, 0) * sizes.n_operations
-        if large or len(theta) == 1:
-            self._together, self.path = None, LARGE if large else SINGLE
+        at_once = min(len(theta), room)
+        size = sizes.numbers * numbers / SIZE.get(theta.device.type, SIZE["cuda"])
+        if len(theta) == 1:
+            way = SINGLE
+        elif at_once < fewest(LEAST, AroundVmap.call, size):
+            way = LARGE
         else:
-            self._together, self.path = self._once(self._ways, self._tried, theta, x, y)
+            way = self._once(self._ways, self._tried, theta, x, y)
+            if way.together and at_once < fewest(way.ratio, way.together.call, size):
+                way = FEW
+        self._together, self.path = way.together, way.text
         self.keeps_graphs = self._together is None or self._together.keeps_graphs
         if self._together is None:
             self.n_kept = room
             return super().portions(batch)
-        at_once = min(len(theta), room)
         self.n_kept = max(self._together.n_kept, room // at_once)
         return list(_slices(batch, at_once))
 
@@ -163,39 +186,44 @@ class ByTrial(FromModule):
     def _measured(self, theta: Tensor, x: Inputs, y: Tensor) -> Sizes:
         """The sizes of the module's operations, by one pass of one task."""
         one = next(each((theta, x, y)))
-        with Meter() as meter:
+        with Meter() as forward:
             self._alone.loss(*one)
+        with Meter() as meter:
+            _derivatives(self._alone, one, torch.ones_like(one[0]))
         if _twice():
             _reach_every_leaf(self._alone, one)
-        return Sizes(
-            meter.n_operations, meter.numbers / _n_numbers(x), meter.n_bytes / _n_numbers(x)
-        )
+        n = _n_numbers(x)
+        return Sizes(meter.numbers / meter.n_operations / n, forward.n_bytes / n)
 
-    def _tried(self, theta: Tensor, x: Inputs, y: Tensor) -> tuple[WithinVmap | None, str]:
-        """The first way together that gives two tasks what they get alone, in a sentence, too."""
+    def _tried(self, theta: Tensor, x: Inputs, y: Tensor) -> Way:
+        """The first way together that gives two tasks what they get alone."""
         noise = torch.randn(2, *theta.shape[1:], generator=torch.Generator().manual_seed(0))
         v = noise.to(theta)  # parameters away from the start, where weights are often 0 or 1
         pair = theta[:2] + 0.1 * v * (1 + theta[:2].abs()), *map_arrays(lambda a: a[:2], (x, y))
-        for way, text in WAYS if _twice() else WAYS[:1]:
-            together = way(self.module, self.objective)
+        for kind, text in WAYS:
+            together = kind(self.module, self.objective)
             try:
-                found = _derivatives(together, pair, v)
+                with Meter() as of_both:
+                    found = _derivatives(together, pair, v)
             except Exception as error:  # vmap cannot take every module
                 why = str(error).partition("\n")[0].rstrip(".")
                 continue
-            alone = [_derivatives(self._alone, one, v[i]) for i, one in enumerate(each(pair))]
+            with Meter() as one_by_one:
+                alone = [_derivatives(self._alone, one, v[i]) for i, one in enumerate(each(pair))]
             if _close(found, [torch.stack(parts) for parts in zip(*alone, strict=True)]):
-                return together, text
+                return Way(together, text, 2 * of_both.n_operations / one_by_one.n_operations)
             why = "the tasks would have other derivatives together"
-        return None, f"One task after the other, since vmap cannot take them: {why}."
+        return Way(None, f"One task after the other, since vmap cannot take them: {why}.")
 
 
 WAYS = (
     (AroundVmap, "All tasks together, by autograd around vmap."),
     (WithinVmap, "All tasks together, by autograd within vmap."),
 )
-SINGLE = "The batch has a single task."
-LARGE = "One task after the other, since the module's operations are large."
+LEAST = 1.1  # no way together has fewer operations, per operation of one task alone
+SINGLE = Way(None, "The batch has a single task.")
+LARGE = Way(None, "One task after the other, since the module's operations are large.")
+FEW = Way(None, "One task after the other, since so few at once would not be faster.")
 
 
 class Meter(TorchDispatchMode):
@@ -229,8 +257,8 @@ def from_module(module: nn.Module, objective: str | Loss) -> FromModule:
     with ReLU or tanh between them are recognised as an MLP, in an ``nn.Sequential`` or in a class
     of one's own, and go together by hand. Another module decides with its first batch: tasks go
     together by ``vmap`` where a trial with two of them gives the derivatives that they have alone
-    and where the module's operations are small; else they go one after the other, as with random
-    layers such as dropout, or with values that decide (``.item()``, ``if``).
+    and is faster, by the number and the size of operations; else they go one after the other, as
+    with random layers such as dropout, or with values that decide (``.item()``, ``if``).
 
     Args:
         module: The network. Its parameters are read, never changed, until ``load``. It is called

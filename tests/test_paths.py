@@ -153,6 +153,7 @@ def made(name):
 @pytest.mark.parametrize("n_inner_steps", [0, 1, 3])
 def test_every_way_gives_the_gradient_of_the_plain_loop(name, n_inner_steps, room, monkeypatch):
     monkeypatch.setattr(paths_torch, "KEPT_BYTES", room)
+    monkeypatch.setattr(paths_torch, "fewest", lambda *_: 0)  # also where it is no faster
     module, tasks, path = made(name)
     torch.manual_seed(1)
     with sdpa_kernel(SDPBackend.MATH):
@@ -317,17 +318,54 @@ def test_large_modules_and_single_tasks_go_one_by_one():
     module = nn.Sequential(nn.Linear(3, 900), nn.Sigmoid(), nn.Linear(900, 4)).double()
     model, tasks = maml_torch.from_module(module, "cross_entropy"), labelled(3)
     maml_torch.maml_gradient(model, model.theta(), tasks.select(slice(1, 2)), alpha=0.1)
-    assert model.path == paths_torch.SINGLE  # which decides nothing for batches of several tasks
+    assert model.path == paths_torch.SINGLE.text  # which decides nothing for several tasks
     maml_torch.maml_gradient(model, model.theta(), tasks, alpha=0.1)
     assert "around vmap" in model.path
-    many = labelled(3, n=(900, 900))
+    many = labelled(3, n=(2000, 2000))
     answer = maml_torch.maml_gradient(model, model.theta(), many, alpha=0.1)
-    assert model.path == paths_torch.LARGE
+    assert model.path == paths_torch.LARGE.text
     assert_equal(answer, plain_loop(module, CROSS_ENTROPY, many, 0.1, 1))
     one = tasks.select(slice(0, 1))
     answer = maml_torch.maml_gradient(model, model.theta(), one, alpha=0.1)
     assert_equal(answer, plain_loop(module, CROSS_ENTROPY, one, 0.1, 1))
-    assert model.path == paths_torch.SINGLE
+    assert model.path == paths_torch.SINGLE.text
+
+
+@pytest.mark.parametrize(("n_tasks", "path"), [(2, paths_torch.FEW.text), (8, WITHIN)])
+def test_few_tasks_are_not_worth_many_operations(n_tasks, path):
+    """Within vmap a GRU takes half as many operations again as alone, each at twice the price."""
+    torch.manual_seed(0)
+    model = maml_torch.from_module(Recurrent(nn.GRU), "cross_entropy")
+    tasks = labelled(6, 3, n_tasks=n_tasks).map(lambda a: a.float() if a.is_floating_point() else a)
+    maml_torch.maml_gradient(model, model.theta(), tasks, alpha=0.1)
+    assert path in model.path
+    (way,) = model._ways.values()
+    assert 1.2 < way.ratio < 2.5 and way.together.call == 2
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+@pytest.mark.filterwarnings("ignore")
+def test_a_layer_that_is_one_operation_is_not_taken_apart():
+    """The LSTM of oneDNN, in single precision and without a second derivative."""
+    torch.manual_seed(0)
+    model = maml_torch.from_module(Recurrent(nn.LSTM), "cross_entropy")
+    tasks = labelled(6, 3, n_tasks=8).map(lambda a: a.float() if a.is_floating_point() else a)
+    assert "aten::mkldnn_rnn_layer" in kernels(maml_torch.fomaml_gradient, model, tasks)
+    assert model.path == paths_torch.FEW.text
+    maml_torch.maml_gradient(model, model.theta(), tasks, alpha=0.1)
+    assert WITHIN in model.path
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.3, 2.5])
+@pytest.mark.parametrize("size", [0.0, 0.4, 2.0])
+def test_from_fewest_tasks_on_the_costs_are_lower_together(ratio, size):
+    n = paths_torch.fewest(ratio, 1.5, size)
+    together, alone = (lambda n: ratio * (1.5 + n * size)), (lambda n: n * (1 + size))
+    if n == float("inf"):
+        assert together(10**9) >= alone(10**9)
+    else:
+        assert together(n) == pytest.approx(alone(n))
+        assert together(n + 1) < alone(n + 1) and together(n - 0.1) > alone(n - 0.1)
 
 
 def test_what_vmap_gets_wrong_is_found_out():
