@@ -21,6 +21,8 @@ family_torch        the names of ``family``, likewise
 train               ``MetaConfig``, ``meta_train``, ``evaluate``; save and resume a run
 distributed_torch   meta-training on many processes, one all-reduce a step
 checks              central differences, and ``check_meta_gradient`` for anyone's function
+vectors             golden vectors: small problems with the right meta-loss and gradient
+mistaken            what wrong programs answer to them
 check               ``python -m maml_teach.check``: anyone's MAML on the golden vectors
 diagnosis           gradients that are wrong in known ways, to name a mistake
 measures            what the book measures of gradients and features: gaps, spreads, likeness

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from maml_teach.check import ANSWERS, as_vector, reference
 from maml_teach.mlp import MLP
+from maml_teach.vectors import ANSWERS, as_vector, reference
 
 SEED = 2093
 FOLDER = Path(__file__).parents[1] / "maml_teach" / "data" / "vectors"

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from maml_teach import check, diagnosis
-from maml_teach.check import METHODS, MISTAKES, likeliest, main, reference, score, vectors
+from maml_teach.check import likeliest, main, score
+from maml_teach.mistaken import MISTAKES
 from maml_teach.tasks import Task
+from maml_teach.vectors import METHODS, network, reference, vectors
 
 # Somebody's MAML: plain torch, task by task, nothing of the package.
 PLAIN = """
@@ -258,7 +260,7 @@ def by_diagnosis(name):
     """An answer of the table that only plain MAML on arrays has."""
 
     def answer(problem):
-        model = check.network(problem)
+        model = network(problem)
         functions = diagnosis.SingleTask(model.loss, model.gradient, model.hvp)
         tasks = [Task(**task) for task in problem["tasks"]]
         settings = problem["alpha"], problem["n_inner_steps"]

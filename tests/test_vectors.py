@@ -11,9 +11,9 @@ import torch
 from node import flat, run_node
 
 from maml_teach import family_torch, maml, maml_torch
-from maml_teach.check import ANSWERS, METHODS, as_vector, network, reference, vectors
 from maml_teach.checks import central_difference, relative_error
 from maml_teach.tasks import Task
+from maml_teach.vectors import ANSWERS, METHODS, as_vector, network, reference, vectors
 
 FILES = {path.stem: path.read_text("utf-8") for path in make_vectors.FOLDER.glob("*.json")}
 VECTORS = {name: as_vector(json.loads(text)) for name, text in sorted(FILES.items())}
