@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from maml_teach.timing import seconds
-from maml_teach.train import load_run, meta_train, resume
+from maml_teach.train import MetaConfig, load_run, meta_train, resume
 
+SHARED = ("n_inner_steps", "n_tasks", "n_shots", "n_queries")  # settings that all methods have
 ROOT = Path(__file__).parent.parent
 
 
@@ -59,6 +60,24 @@ def training_seconds(methods, n_meta_steps, **inner):
 
     took = seconds_a_step({name: partial(one_step, *parts) for name, parts in methods.items()})
     return {name: took[name] * n for name, n in n_meta_steps.items()}
+
+
+def settings_of(name, config):
+    """The ``MetaConfig`` of a method: its own inner rate and outer steps, and what all share."""
+    own = {key: config[key][name] for key in ("alpha", "n_meta_steps")}
+    return MetaConfig(**own, **{key: config[key] for key in SHARED})
+
+
+def one_model_seconds(gradients, model, family, config):
+    """:func:`training_seconds` of methods, by name, that train one model on one family."""
+    rng = np.random.default_rng(0)
+    start, draw = (
+        (model, model.init(rng)),
+        partial(family.sample, rng, *map(config.get, SHARED[1:])),
+    )
+    methods = {name: (gradient, start, draw) for name, gradient in gradients.items()}
+    inner = {"alpha": 0.1, "n_inner_steps": config["n_inner_steps"]}
+    return training_seconds(methods, config["n_meta_steps"], **inner)
 
 
 def train_in_stages(model, theta, family, config, stages, *, rng, file, **how):

@@ -11,10 +11,9 @@ the first seed, go to maml_teach/data/driving.npz.
 """
 
 import json
-from functools import partial
 
 import numpy as np
-from artifacts import add_to, arguments, train_in_stages, training_seconds
+from artifacts import add_to, arguments, one_model_seconds, settings_of, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import lean, maml
@@ -29,7 +28,6 @@ from maml_teach.applications.driving import (
     step,
 )
 from maml_teach.applications.steering import HORIZON, lateral_error, steer_along
-from maml_teach.train import MetaConfig
 
 CONFIG = {
     "made_by": "scripts/train_driving.py",
@@ -67,26 +65,14 @@ GRADIENTS = {
     "fomaml": maml.fomaml_gradient,
     "joint": maml.joint_gradient,
 }
-SHARED = ("n_inner_steps", "n_tasks", "n_shots", "n_queries")  # settings of all methods
 
 
 def train(name, seed, config, folder):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
-    own = {key: config[key][name] for key in ("alpha", "n_meta_steps")}
-    settings = MetaConfig(**own, **{key: config[key] for key in SHARED})
+    settings = settings_of(name, config)
     rng, file = np.random.default_rng(seed), folder / f"{name}_{seed}.npz"
     how = {"rng": rng, "file": file, "gradient": GRADIENTS[name], "every": 250}
     return train_in_stages(MODEL, MODEL.init(rng), Drives(), settings, config["stages"], **how)
-
-
-def cost(config):
-    """Seconds that the training of each method takes on this machine."""
-    rng = np.random.default_rng(0)
-    counts = (config[key] for key in SHARED[1:])
-    start, draw = (MODEL, MODEL.init(rng)), partial(Drives().sample, rng, *counts)
-    methods = {name: (gradient, start, draw) for name, gradient in GRADIENTS.items()}
-    steps = config["n_meta_steps"]
-    return training_seconds(methods, steps, alpha=0.1, n_inner_steps=config["n_inner_steps"])
 
 
 def descend(theta, tasks, alpha, n_steps):
@@ -196,7 +182,8 @@ def main():
         inner[label] = [which for _, which in results]
     errors |= rivals(config)
     networks = {name: np.float32(thetas[0][name]) for name in ("maml", "joint")}
-    texts = {"config": config, "inner": inner, "seconds": cost(config)}
+    took = one_model_seconds(GRADIENTS, MODEL, Drives(), config)
+    texts = {"config": config, "inner": inner, "seconds": took}
     settings = {name: json.dumps(text) for name, text in texts.items()}
     np.savez_compressed(chosen.target, **settings, **networks, **errors)
     for name, error in errors.items():

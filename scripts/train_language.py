@@ -13,10 +13,11 @@ the first seed, and some names of every language for the page go to maml_teach/d
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
-from artifacts import add_to, arguments, train_in_stages
+from artifacts import add_to, arguments, settings_of, train_in_stages, training_seconds
 from tqdm import tqdm
 
 from maml_teach import lean, maml, maml_torch
@@ -39,7 +40,6 @@ from maml_teach.applications.language import (
 )
 from maml_teach.mlp import MLP
 from maml_teach.tasks import Task
-from maml_teach.train import MetaConfig
 
 CONFIG = {
     "made_by": "scripts/train_language.py",
@@ -59,7 +59,10 @@ CONFIG = {
     "n_shots": 1,
     "n_queries": 5,
     "stages": [[1e-3, 0.7], [3e-4, 0.3]],  # outer rate, share of the steps
-    "n_meta_steps": 2000,
+    # The episodes take about the same time on one core, ANIL half as long again; joint could have
+    # 5800 steps in that time. It has as many as are best of those tried, see ``tried_joint``.
+    "n_meta_steps": {"maml": 2000, "fomaml": 2000, "anil": 2000, "protonet": 2000, "joint": 2000},
+    "joint_steps": [1000, 2000, 3000, 5800],
     "joint_batch": 128,
     "embedding": 64,
     "n_train_languages": [8, 20, 50],
@@ -77,12 +80,13 @@ QUICK = {
     "split": {"seed": 2, "n_test": 10, "n_choice": 5},
     "n_names": 80,
     "n_names_shown": 40,
-    "n_meta_steps": 4,
+    "n_meta_steps": dict.fromkeys(CONFIG["n_meta_steps"], 4),
     "n_train_languages": [6],
     "test": {"n_tasks": 2, "seed": 12345, "n_queries": 2},
     "choice": {"n_tasks": 2, "seed": 54321, "n_queries": 2},
     "rates": [0.3],
     "steps": [1, 2],
+    "joint_steps": [2, 4],
     "n_whitening": 6,
     "shares": [1.0, 3.0],
 }
@@ -93,6 +97,7 @@ GRADIENTS = {
     "protonet": protonet_gradient,
     "joint": maml.joint_gradient,
 }
+MOVING = ("maml", "fomaml", "anil")  # whose start is adapted
 DISTANCES = {"protonet": squared_distance, "joint centroid": cosine_distance}
 
 
@@ -183,9 +188,7 @@ def recipe(name, family, seed, config):
 def train(name, family, seed, config, file):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
     model, theta, family = recipe(name, family, seed, config)
-    keys = ("n_inner_steps", "n_tasks", "n_shots", "n_queries", "n_meta_steps")
-    settings = MetaConfig(alpha=config["alpha"][name], **{key: config[key] for key in keys})
-    rng = np.random.default_rng(seed)
+    settings, rng = settings_of(name, config), np.random.default_rng(seed)
     how = {"rng": rng, "file": file, "gradient": GRADIENTS[name], "every": 200}
     return train_in_stages(model, theta, family, settings, config["stages"], **how)
 
@@ -241,10 +244,8 @@ def starts(thetas, seed):
     random = MODEL.init(np.random.default_rng(2000 + seed)).astype(np.float32)
     n_features = np.sum(~MODEL.head)
     new_head = np.concatenate([thetas["joint"][:n_features], 0 * random[n_features:]])
-    return {
-        "maml": (thetas["maml"], False),
-        "fomaml": (thetas["fomaml"], False),
-        "anil": (thetas["anil"], True),
+    trained = {name: (thetas[name], name == "anil") for name in thetas if name in MOVING}
+    return trained | {
         "finetuned": (new_head, False),
         "finetuned head": (new_head, True),
         "scratch": (random, False),
@@ -312,6 +313,23 @@ def right_of(tasks, centre, matrix):
     return right.sum(axis=1).astype(np.uint8)
 
 
+def tried_joint(families, config, folder):
+    """Accuracy on the choice languages by the outer steps of joint, fine-tuned, with one sample.
+
+    A mean over seeds, each with the inner loop that is best for it.
+    """
+    choice, found = tasks_of(families["choice"], 1, config["choice"]), {}
+    for n in config["joint_steps"]:
+        own, shares = {**config, "n_meta_steps": {"joint": n}}, []
+        for seed in config["seeds"]:
+            theta = train("joint", families["train"], seed, own, folder / f"joint_{n}_{seed}.npz")
+            start, head = starts({"joint": theta}, seed)["finetuned"]
+            alpha, steps = choose(start, choice, config, head)
+            shares.append(correct_after(start, choice, alpha, [steps])[0] / choice.y_query.shape[1])
+        found[str(n)] = float(np.mean(shares))
+    return found
+
+
 def judge_fewer(seed, families, config, folder):
     """Right answers of MAML by number of training languages: on those languages, and on new ones.
 
@@ -331,6 +349,17 @@ def judge_fewer(seed, families, config, folder):
     return np.array(found)
 
 
+def training_costs(family, config):
+    """Seconds of the whole training of each method on this machine."""
+    sizes = [config[key] for key in ("n_tasks", "n_shots", "n_queries")]
+    methods, rng = {}, np.random.default_rng(0)
+    for name, gradient in GRADIENTS.items():
+        model, theta, own = recipe(name, family, 0, config)
+        methods[name] = gradient, (model, theta), partial(own.sample, rng, *sizes)
+    inner = {"alpha": 1.0, "n_inner_steps": config["n_inner_steps"]}
+    return training_seconds(methods, config["n_meta_steps"], **inner)
+
+
 def main():
     """Train, judge and write."""
     purpose = "only the row without a network that is trained on, into the file as it is"
@@ -345,6 +374,7 @@ def main():
     counts, inner, fewer, first = {}, {}, [], None
     for seed in config["seeds"]:
         files = {name: folder / f"{name}_{seed}.npz" for name in GRADIENTS}
+        files["joint"] = folder / f"joint_{config['n_meta_steps']['joint']}_{seed}.npz"
         thetas = {n: train(n, families["train"], seed, config, f) for n, f in files.items()}
         first = thetas["maml"] if first is None else first
         for n_shots in (1, 5):
@@ -353,7 +383,9 @@ def main():
                 counts.setdefault(f"{name}, {n_shots}", []).append(np.uint8(right))
             inner.setdefault(str(n_shots), []).append(chosen)
         fewer.append(judge_fewer(seed, families, config, folder))
-    extra = {"inner": inner, "fewer": fewer, "shares": shares}
+    took = training_costs(families["train"], config)
+    extra = {"inner": inner, "fewer": fewer, "shares": shares, "seconds": took}
+    extra["joint"] = tried_joint(families, config, folder)
     write(asked.target, config, names, first, extra, counts | rows)
 
 
@@ -369,6 +401,8 @@ def write(target, config, names, theta, extra, counts):
         config=json.dumps(config),
         inner=json.dumps(extra["inner"]),
         shares=json.dumps(extra["shares"]),
+        seconds=json.dumps(extra["seconds"]),
+        tried_joint=json.dumps(extra["joint"]),
         names=np.frombuffer(json.dumps([shown, titles]).encode(), np.uint8),
         maml=np.float16(theta),
         fewer=np.uint8(extra["fewer"]),

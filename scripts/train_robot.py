@@ -13,15 +13,13 @@ maml_teach/data/robot.npz.
 """
 
 import json
-from functools import partial
 
 import numpy as np
-from artifacts import add_to, arguments, train_in_stages, training_seconds
+from artifacts import add_to, arguments, one_model_seconds, settings_of, train_in_stages
 from tqdm import tqdm
 
 from maml_teach import lean, maml
 from maml_teach.applications import arm, navigation
-from maml_teach.train import MetaConfig
 
 ARM = {
     "seeds": [0, 1, 2],
@@ -89,13 +87,11 @@ GRADIENTS = {
     "fomaml": maml.fomaml_gradient,
     "joint": maml.joint_gradient,
 }
-SHARED = ("n_inner_steps", "n_tasks", "n_shots", "n_queries")  # settings of all methods
 
 
 def train(model, family, settings, name, seed, file, **how):
     """Parameters of a method trained from ``seed``; goes on from the file if there is one."""
-    own = {key: settings[key][name] for key in ("alpha", "n_meta_steps")}
-    config = MetaConfig(**own, **{key: settings[key] for key in SHARED})
+    config = settings_of(name, settings)
     rng = np.random.default_rng(seed)
     how = {"rng": rng, "file": file, "every": 250, **how}
     return train_in_stages(model, model.init(rng), family, config, settings["stages"], **how)
@@ -105,16 +101,6 @@ def train_arm(name, seed, settings, folder):
     """The network of one method and seed."""
     file = folder / f"arm_{name}_{seed}.npz"
     return train(arm.MODEL, arm.Swings(), settings, name, seed, file, gradient=GRADIENTS[name])
-
-
-def cost(settings):
-    """Seconds that the training of each method takes on this machine."""
-    rng = np.random.default_rng(0)
-    counts = (settings[key] for key in SHARED[1:])
-    start, draw = (arm.MODEL, arm.MODEL.init(rng)), partial(arm.Swings().sample, rng, *counts)
-    methods = {name: (gradient, start, draw) for name, gradient in GRADIENTS.items()}
-    inner = {"alpha": 0.1, "n_inner_steps": settings["n_inner_steps"]}
-    return training_seconds(methods, settings["n_meta_steps"], **inner)
 
 
 def descend(theta, tasks, alpha, n_steps):
@@ -309,7 +295,7 @@ def main():
         return add_to(chosen.target, rows)
     walks, rates = navigation_results(config["navigation"], chosen.folder)
     arms, inner = arm_results(config["arm"], chosen.folder)
-    took = cost(config["arm"])
+    took = one_model_seconds(GRADIENTS, arm.MODEL, arm.Swings(), config["arm"])
     texts = {"config": config, "inner": inner, "rates": rates, "seconds": took}
     texts = {name: json.dumps(text) for name, text in texts.items()}
     np.savez_compressed(chosen.target, **texts, **arms, **walks)

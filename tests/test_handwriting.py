@@ -14,6 +14,7 @@ from maml_teach.applications.handwriting import Alphabets, framed
 from maml_teach.applications.images import SIZE, omniglot, one_shot_runs
 from maml_teach.data import load
 
+UNFRAMED = ("maml", "protonet")
 ALPHABETS = {"Greek": 6, "Latin": 5}
 N_DRAWINGS = 4
 
@@ -94,6 +95,32 @@ def test_each_drawing_fills_22_pixels_in_the_middle(data):
         assert abs(columns.min() + columns.max() - 27) <= 1
 
 
+def test_a_shrunk_drawing_lies_where_it_was_drawn(data):
+    """As large on 28 pixels as on 105, and in the same place; nothing is cut out."""
+    pages, small = (
+        one_shot_runs(data / "all_runs.zip", how) for how in (images.page, images.shrunk)
+    )
+    for (large, *_), (shown, *_) in zip(pages, small, strict=True):
+        assert large.shape == (20, 1, 105, 105) and shown.shape == (20, 1, SIZE, SIZE)
+        assert large.dtype == shown.dtype == np.float32
+        assert set(np.unique(large)) == {0, 1}
+        assert np.allclose(large.mean(axis=(1, 2, 3)), shown.mean(axis=(1, 2, 3)), rtol=0.12)
+        for axis in (2, 3):
+            middles = [
+                (one.sum(axis=(1, 5 - axis)) * places(one.shape[axis])).sum(axis=1)
+                / one.sum(axis=(1, 2, 3))
+                for one in (large, shown)
+            ]
+            assert np.abs(np.subtract(*middles)).max() < 0.6 / SIZE  # of a pixel
+    framed_ones = omniglot(data / "drawings").images
+    assert np.abs(framed_ones - omniglot(data / "drawings", images.shrunk).images).max() > 0.5
+
+
+def places(n):
+    """Middles of ``n`` pixels between 0 and 1."""
+    return (np.arange(n) + 0.5) / n
+
+
 @pytest.mark.parametrize("path", ["all_runs.zip", "runs"])
 def test_a_label_is_the_place_of_the_right_picture(data, path):
     runs = one_shot_runs(data / path)
@@ -149,17 +176,17 @@ def test_tasks_are_of_one_alphabet_and_one_turn_as_far_as_it_reaches(data):
     tasks = family.sample(np.random.default_rng(0), 30, 1, 2)
     seen = set()
     for t in range(30):
-        ways = [places(classes, x[0]) for x in tasks.x_support[t]]
+        ways = [found_in(classes, x[0]) for x in tasks.x_support[t]]
         alphabets = {classes.names[label].partition("/")[0] for label, _ in ways}
         assert len(alphabets) == 1 and len({turn for _, turn in ways}) == 1
         seen |= {(*alphabets, ways[0][1])}
         for x, y in zip(tasks.x_query[t], tasks.y_query[t], strict=True):
-            assert places(classes, x[0]) == ways[y]
+            assert found_in(classes, x[0]) == ways[y]
             assert not (tasks.x_support[t] == x).all(axis=(1, 2, 3)).any()
     assert len(seen) > 6
 
 
-def places(classes, picture):
+def found_in(classes, picture):
     """Class and quarter turns of a picture."""
     for turn in range(4):
         same = (np.rot90(classes.images, turn, axes=(1, 2)) == picture).all(axis=(1, 2))
@@ -172,7 +199,7 @@ def test_a_small_alphabet_is_filled_up_with_its_turns(data):
     classes = omniglot(data / "drawings")
     tasks = Alphabets(classes, n_ways=20, vary=0).sample(np.random.default_rng(0), 8, 1, 1)
     for shown in tasks.x_support:
-        ways = [places(classes, x[0]) for x in shown]
+        ways = [found_in(classes, x[0]) for x in shown]
         assert len(set(ways)) == 20
         assert len({classes.names[label].partition("/")[0] for label, _ in ways}) == 1
 
@@ -226,7 +253,10 @@ def test_a_quick_run_has_errors_of_every_method_background_and_run(made):
             errors = found[f"errors {name} {name_of_set}"]
             assert errors.shape == (1, 2) and (errors >= 0).all() and (errors <= 1).all()
     # Its test pictures are its training pictures, which the nearest picture cannot miss.
-    assert found["errors pixels none"].tolist() == [[0, 0]]
+    for rival in ("pixels", "points"):
+        assert found[f"errors {rival} none"].tolist() == [[0, 0]]
+    for name in script.QUICK["unframed"]:
+        assert found[f"unframed {name} small1"].shape == (1, 2)
     inner = json.loads(str(found["inner"]))
     assert inner["maml small1"] == [[0.1, inner["maml small1"][0][1]]]
     assert inner["protonet small1"] == [None]
@@ -252,6 +282,47 @@ def test_without_the_data_the_script_says_where_to_get_them(tmp_path, monkeypatc
     assert "images_background_small1.zip is not there" in said and "brendenlake/omniglot" in said
 
 
+def test_unframed_networks_are_trained_on_drawings_that_lie_as_they_were_drawn(data, tmp_path):
+    """The very pictures that the family and the runs hand over."""
+    seen = []
+
+    def noted(names, backgrounds, runs, place, config, folder):
+        del names, config
+        seen.append((backgrounds["small1"].images, runs.x_support, place(np.ones(2)), folder.name))
+        return {}, {}, {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script, "all_errors", noted)
+        script.part_unframed(data, script.QUICK, tmp_path)
+    ((drawings, shown, kept, folder),) = seen
+    assert np.array_equal(drawings, omniglot(data / "drawings", images.shrunk).images)
+    runs = one_shot_runs(data / "all_runs.zip", images.shrunk)
+    assert np.array_equal(shown, np.stack([shown for shown, *_ in runs]))
+    assert np.array_equal(kept, np.ones(2)) and folder == "unframed"
+    family = Alphabets(omniglot(data / "drawings", images.shrunk), 5, vary=0.3, place=np.asarray)
+    spans = [handwriting._span(x[:, 0], 1)[1] for x in family.sample(rng(), 6, 1, 1).x_support]
+    assert np.ptp(spans) > 5  # framed ones would all be about as wide or as high as each other
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_points_take_the_worse_direction_and_do_not_mind_where_a_drawing_lies():
+    """All points of the short line are on the long one, which is no reason to take one for it."""
+    short, long, bent = np.zeros((3, 41, 41))
+    short[18:23, 20] = long[5:36, 20] = bent[5:36, 20] = 1
+    bent[5, 14:20] = 1
+    moved = np.roll(long, (3, 9), axis=(0, 1))
+    shown, asked = np.array([[short], [bent]]), np.array([[moved], [short]])
+    assert script.nearest(shown, asked).tolist() == [1, 0]
+
+
+def test_the_authors_own_rival_makes_the_errors_that_they_report():
+    """The demonstration beside their data: 38.8 percent."""
+    assert 100 * load("omniglot")["errors points none"].mean() == pytest.approx(38.8, abs=0.05)
+
+
 def test_training_does_not_see_the_runs_that_judge(data):
     """No drawing of a background set is a picture of the official runs."""
     drawings = {x.tobytes() for x in omniglot(data / "drawings").images}
@@ -266,6 +337,8 @@ def test_the_shipped_file_is_of_these_settings():
     keys = {f"{name} {b}" for name in script.GRADIENTS for b in script.CONFIG["backgrounds"]}
     errors = {key: shipped[f"errors {key}"] for key in keys}
     assert all(rows.shape == (3, 20) for rows in errors.values())
+    errors |= {key: shipped[f"unframed {key}"] for key in keys if key.split()[0] in UNFRAMED}
+    assert len(errors) == 14 and all(rows.shape == (3, 20) for rows in errors.values())
     # Twenty test pictures a run: a share of them is a whole number of twentieths.
     assert all(np.allclose(20 * rows, np.round(20 * rows), atol=1e-5) for rows in errors.values())
     inner = json.loads(str(shipped["inner"]))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import train_intents as script
+import train_lora
 
 from maml_teach import maml_torch
 from maml_teach.applications import intents
@@ -194,8 +195,8 @@ def test_lora_starts_at_the_encoder_and_its_meta_gradient_is_exact(encoder):
     assert torch.allclose(walked, unrolled, rtol=1e-8, atol=1e-12)
 
 
-def run(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["train_intents.py", *map(str, words)])
+def run(monkeypatch, *words, script=script):
+    monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, words)])
     script.main()
 
 
@@ -218,8 +219,7 @@ def test_a_quick_run_has_accuracies_of_every_method_data_set_and_task(made):
         for name in (*script.UNTRAINED, *trained):
             shares = found[f"accuracy {name} {data} 5w1s"]
             assert shares.shape == (1, 2) and (shares >= 0).all() and (shares <= 1).all()
-    for name in ("lora finetuned", "lora maml"):
-        assert found[f"accuracy {name} clinc150 5w1s"].shape == (1, 2)
+    assert set(json.loads(str(found["tried"]))) == {"maml 0.1 2", "maml 0.3 2"}
     kinds = ["bag of words", "word vectors", "layer 1", "layer 2", "8 dimensions"]
     assert list(found["kinds"])[:4] == kinds[:4] and found["kinds"][-1] == "the whole encoder"
     assert found["grid maml 5w1s"].shape == (len(found["kinds"]), 1)
@@ -242,6 +242,23 @@ def test_a_finished_run_is_read_and_not_trained_again(made, monkeypatch):
         for key in before:
             if key.startswith("accuracy"):
                 assert np.array_equal(before[key], after[key])
+
+
+def test_a_quick_run_through_the_encoder(made, monkeypatch):
+    """Fine-tuned and meta-trained, on the first test tasks, at the better of two outer rates."""
+    _, folder, words = made
+    target = folder / "lora.npz"
+    run(monkeypatch, *words, "--target", target, script=train_lora)
+    with np.load(target) as found:
+        assert json.loads(str(found["config"])) == json.loads(json.dumps(train_lora.QUICK))
+        assert {found[f"{name} 5w1s"].shape for name in ("finetuned", "maml")} == {(1, 2)}
+        betas = json.loads(str(found["betas"]))
+        assert json.loads(str(found["inner"])) == {
+            "5w1s": {name: [[0.1, 1]] for name in ("finetuned", "maml")}
+        }
+    assert set(betas) == {"0.001", "0.0001"}
+    runs = {beta: np.load(folder / f"5w1s 0 {float(beta):g}.npz")["theta"] for beta in betas}
+    assert len({theta.tobytes() for theta in runs.values()}) == 2
 
 
 def test_without_the_data_the_script_says_what_is_missing(tmp_path, monkeypatch, capsys):

@@ -117,7 +117,7 @@ def small(tmp_path_factory):
     original, sample_cars = script.choose, driving.sample_cars
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driving, "sample_cars", for_training)
-        timed = {"choose": choose, "steer_along": watched, "cost": lambda config: {}}
+        timed = {"choose": choose, "steer_along": watched, "one_model_seconds": lambda *_: {}}
         made = made_by(script, "driving", SMALL, folder, **timed)
     thetas = [
         {name: np.load(folder / f"{name}_{seed}.npz")["theta"] for name in script.GRADIENTS}

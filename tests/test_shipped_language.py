@@ -34,7 +34,8 @@ SMALL = {
     "n_names": 80,
     "n_names_shown": 40,
     "n_tasks": 2,
-    "n_meta_steps": 10,
+    "n_meta_steps": {**dict.fromkeys(CONFIG["n_meta_steps"], 10), "joint": 20},
+    "joint_steps": [10, 20],
     "joint_batch": 8,
     "embedding": 8,
     "n_train_languages": [6],
@@ -46,7 +47,7 @@ SMALL = {
     "shares": [0.5, 2.0],
 }
 PAIR, HALVES = ("test", "train"), ("near", "far")
-BETAS = 7 * [1e-3] + 3 * [3e-4]
+RATES = (1e-3, 3e-4)  # outer, for seven tenths of the steps and for the others
 NET = maml_torch.MLP((1024, 64, 5), "tanh", "cross_entropy")
 HEAD = np.arange(MODEL.n_params) >= 1025 * 64
 ALPHA = {"maml": 1.0, "fomaml": 0.3, "anil": 3.0}
@@ -193,7 +194,8 @@ def test_the_shipped_file_is_of_these_settings(small):
     rows = [f"{name}{part}, {n}" for name in methods for part in parts for n in (1, 5)]
     rows += [f"maml before, {n_shots}" for n_shots in (1, 5)]
     whitened = [f"centroid whitened{part}, {n}" for part in parts for n in (1, 5)]
-    rest = ["config", "inner", "shares", "names", "maml", "fewer"]
+    rest = ["config", "inner", "shares", "seconds", "tried_joint", "names", "maml", "fewer"]
+    assert set(json.loads(str(SHIPPED["seconds"]))) == set(CONFIG["n_meta_steps"])
     assert set(SHIPPED) == {*rest, *rows, *whitened}
     assert all(SHIPPED[row].shape == (1, 200) for row in whitened)
     assert all(SHIPPED[row].shape == (3, 200) and SHIPPED[row].max() <= 50 for row in rows)
@@ -251,11 +253,11 @@ def protonet_gradient(theta, tasks):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("name", [*ALPHA, "protonet", "joint", "maml_of_6"])
+@pytest.mark.parametrize("name", [*ALPHA, "protonet", "joint_10", "joint_20", "maml_of_6"])
 def test_training_is_adam_at_falling_rates(small, parts, name, seed):
     names, n_out, gradient = parts["train"], 5, protonet_gradient
     family = WhichLanguage(some_of(names, 6, seed) if name == "maml_of_6" else names)
-    if name == "joint":
+    if name.startswith("joint"):
         n_out, family = len(names), OneOfEach(names, 8)
         net = maml_torch.MLP((1024, 64, n_out), "tanh", "cross_entropy")
         gradient = lambda theta, tasks: meta_gradient(net, theta, tasks, 1.0, 0)  # noqa: E731
@@ -269,7 +271,9 @@ def test_training_is_adam_at_falling_rates(small, parts, name, seed):
         )
     start = MLP((1024, 64, n_out)).init(np.random.default_rng(1000 + seed))
     rng = np.random.default_rng(seed)
-    wanted = trained_by_torch(gradient, start, family, (2, 1, 5), BETAS, rng)
+    tenths = (14, 6) if name == "joint_20" else (7, 3)
+    betas = [beta for beta, n in zip(RATES, tenths, strict=True) for _ in range(n)]
+    wanted = trained_by_torch(gradient, start, family, (2, 1, 5), betas, rng)
     assert np.abs(small[1][f"{name}_{seed}"] - wanted).max() < 1e-7
 
 
@@ -286,7 +290,8 @@ def judging(names, n_shots):
 @pytest.mark.parametrize(("seed", "n_shots"), list(product((0, 1), (1, 5))))
 def test_every_count_and_inner_loop_of_a_small_run(small, parts, seed, n_shots):
     made, thetas = small
-    starts = {name: thetas[f"{name}_{seed}"] for name in [*ALPHA, "protonet", "joint"]}
+    starts = {name: thetas[f"{name}_{seed}"] for name in [*ALPHA, "protonet"]}
+    starts["joint"] = thetas[f"joint_20_{seed}"]
     features = starts["joint"][: 1025 * 64]
     starts |= {"scratch": random_start(seed)}
     starts |= {"new head": np.append(features, np.zeros(HEAD.sum()))}
@@ -316,6 +321,27 @@ def test_counts_with_fewer_languages_of_a_small_run(small, parts, seed):
         for j, some in enumerate((some_of(names, n, seed), parts["test"])):
             wanted = right_after(thetas[f"{run}_{seed}"], tasks_of(some, 1, SMALL["test"]), 1.0, 5)
             assert made["fewer"][seed, k, j].tolist() == wanted
+
+
+@pytest.mark.parametrize("n", [10, 20])
+def test_the_steps_of_joint_are_judged_on_the_choice_languages(small, parts, n):
+    made, thetas = small
+    choice, best = tasks_of(parts["choice"], 1, SMALL["choice"]), []
+    for seed in (0, 1):
+        features = thetas[f"joint_{n}_{seed}"][: 1025 * 64]
+        start, pairs = (
+            np.append(features, np.zeros(HEAD.sum())),
+            product(SMALL["rates"], SMALL["steps"]),
+        )
+        best.append(max(sum(right_after(start, choice, *pair)) for pair in pairs))
+    n_answers = choice.y_query.size
+    assert json.loads(str(made["tried_joint"]))[str(n)] == pytest.approx(np.mean(best) / n_answers)
+
+
+def test_the_shipped_joint_has_the_best_number_of_steps():
+    tried = json.loads(str(SHIPPED["tried_joint"]))
+    assert CONFIG["n_meta_steps"]["joint"] == int(max(tried, key=tried.get))
+    assert list(tried) == [str(n) for n in CONFIG["joint_steps"]]
 
 
 def test_a_rate_that_diverges_has_nothing_right(parts):

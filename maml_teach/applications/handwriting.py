@@ -1,6 +1,6 @@
-"""Handwriting: tasks within one alphabet, from few alphabets; every picture framed."""
+"""Handwriting: tasks within one alphabet, from few alphabets."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,30 @@ INKED = 0.2  # a pixel with more ink than this belongs to the drawing
 FRAME = SIZE - 6  # pixels along the longer side of a framed drawing
 
 
+def framed(images: NDArray) -> NDArray:
+    """Each picture moved and scaled so that its ink fills 22 of 28 pixels, in the middle.
+
+    Args:
+        images: Ink from 0 to 1, ``(n, 28, 28)``.
+
+    Returns:
+        Pictures of the same shape, float32. Where there is no ink, there is none afterwards.
+    """
+    middle, extent = zip(*(_span(images, axis) for axis in (1, 2)), strict=True)
+    step = np.maximum(np.maximum(*extent), 1) / FRAME  # old pixels per new pixel
+    along = (np.arange(SIZE) + 0.5 - SIZE / 2) * step[:, None]
+    x, y = ((m[:, None] + along) * 2 / SIZE - 1 for m in middle)
+    at = np.stack(np.broadcast_arrays(x[:, None, :], y[:, :, None]), axis=1)
+    return look_up(np.asarray(images, np.float32), at)
+
+
+def _span(images: NDArray, axis: int) -> tuple[NDArray, NDArray]:
+    """Middle and extent of the ink across ``axis``, in pixels, ``(n,)`` each."""
+    has = np.any(images > INKED, axis=axis)
+    low, high = has.argmax(axis=1), SIZE - has[:, ::-1].argmax(axis=1)
+    return (low + high) / 2, high - low
+
+
 @dataclass(frozen=True)
 class Alphabets:
     """Episodes as in the official one-shot task: the characters of a task are of one alphabet.
@@ -23,9 +47,10 @@ class Alphabets:
     characters is filled up with characters of another of its turns.
 
     Args:
-        classes: Drawings, named like ``"Greek/character01"``, framed.
+        classes: Drawings, named like ``"Greek/character01"``.
         n_ways: Characters per task.
-        vary: How strongly each drawing is distorted before it is framed again; see ``distort``.
+        vary: How strongly each drawing is distorted; see ``distort``.
+        place: What is done to distorted drawings: framed again, or with ``np.asarray`` nothing.
 
     Raises:
         ValueError: If ``n_ways`` is no positive integer or more than an alphabet has, turned ones
@@ -35,6 +60,7 @@ class Alphabets:
     classes: ImageClasses
     n_ways: int = 20
     vary: float = 0.5
+    place: Callable[[NDArray], NDArray] = framed
 
     def __post_init__(self) -> None:
         check_counts(n_ways=self.n_ways)
@@ -64,7 +90,7 @@ class Alphabets:
         Class ``k`` after ``t`` quarter turns is number ``t * len(self.classes) + k``.
         """
         images = np.concatenate([self._drawings(rng, int(number), n_each) for number in classes])
-        return framed(distort(images, rng, strength=self.vary)) if self.vary else images
+        return self.place(distort(images, rng, strength=self.vary)) if self.vary else images
 
     def _drawings(self, rng: Generator, number: int, n_each: int) -> NDArray:
         turns, label = divmod(number, len(self.classes))
@@ -83,27 +109,3 @@ class Alphabets:
         turns = (rng.integers(4) + np.arange(4)) % 4
         pool = turns[:, None] * len(self.classes) + rng.permuted(np.tile(own, (4, 1)), axis=1)
         return rng.permutation(pool.ravel()[: self.n_ways])
-
-
-def framed(images: NDArray) -> NDArray:
-    """Each picture moved and scaled so that its ink fills 22 of 28 pixels, in the middle.
-
-    Args:
-        images: Ink from 0 to 1, ``(n, 28, 28)``.
-
-    Returns:
-        Pictures of the same shape, float32. Where there is no ink, there is none afterwards.
-    """
-    middle, extent = zip(*(_span(images, axis) for axis in (1, 2)), strict=True)
-    step = np.maximum(np.maximum(*extent), 1) / FRAME  # old pixels per new pixel
-    along = (np.arange(SIZE) + 0.5 - SIZE / 2) * step[:, None]
-    x, y = ((m[:, None] + along) * 2 / SIZE - 1 for m in middle)
-    at = np.stack(np.broadcast_arrays(x[:, None, :], y[:, :, None]), axis=1)
-    return look_up(np.asarray(images, np.float32), at)
-
-
-def _span(images: NDArray, axis: int) -> tuple[NDArray, NDArray]:
-    """Middle and extent of the ink across ``axis``, in pixels, ``(n,)`` each."""
-    has = np.any(images > INKED, axis=axis)
-    low, high = has.argmax(axis=1), SIZE - has[:, ::-1].argmax(axis=1)
-    return (low + high) / 2, high - low

@@ -7,7 +7,7 @@ in the same form.
 
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -361,12 +361,37 @@ def digits() -> ImageClasses:
     return ImageClasses(images, data.target[order], tuple("0123456789"))
 
 
-def omniglot(path: str | Path) -> ImageClasses:
-    """A part of the real Omniglot in its official layout, each drawing framed as a glyph is.
+def page(file: Folder) -> NDArray:
+    """Ink from 0 to 1 of a PNG file that is black on white, as large as it is."""
+    from PIL import Image
+
+    with file.open("rb") as opened, Image.open(opened) as image:
+        return 1 - np.asarray(image.convert("L"), np.float32) / 255
+
+
+def shrunk(file: Folder) -> NDArray:
+    """The whole page of a drawing as 28 by 28 pixels: where and how large it is stays visible."""
+    from PIL import Image
+
+    small = Image.fromarray(page(file)).resize((SIZE, SIZE), Image.Resampling.BOX)
+    return np.asarray(small)
+
+
+def cut_out(file: Folder) -> NDArray:
+    """A drawing cut out of its page and fitted into 28 by 28 pixels as a glyph is."""
+    from PIL import Image
+
+    drawn = Image.fromarray(np.uint8(255 * page(file)))
+    return fit(drawn.crop(drawn.getbbox()))
+
+
+def omniglot(path: str | Path, read: Callable[[Folder], NDArray] = cut_out) -> ImageClasses:
+    """A part of the real Omniglot in its official layout.
 
     Args:
         path: A zip file such as ``images_background_small1.zip``, or the folder unpacked from it:
             below it one folder per alphabet, in it one per character, in it PNG files.
+        read: What makes a picture of a file: ``cut_out`` or ``shrunk``.
 
     Returns:
         :class:`ImageClasses` named like ``"Greek/character01"``.
@@ -385,16 +410,19 @@ def omniglot(path: str | Path) -> ImageClasses:
             f"path {str(path)!r} is not a part of Omniglot: wanted folders such as "
             f"Greek/character01 with PNG files, found {len(found)} of them"
         )
-    images = np.array([_drawing(file) for files in found.values() for file in files])
+    images = np.array([read(file) for files in found.values() for file in files])
     labels = np.repeat(np.arange(len(found)), [len(files) for files in found.values()])
     return ImageClasses(images, labels, tuple(found))
 
 
-def one_shot_runs(path: str | Path) -> list[tuple[NDArray, NDArray, NDArray]]:
+def one_shot_runs(
+    path: str | Path, read: Callable[[Folder], NDArray] = cut_out
+) -> list[tuple[NDArray, NDArray, NDArray]]:
     """The official one-shot task: 20 runs, each of 20 characters of one alphabet.
 
     Args:
         path: ``all_runs.zip``, or the folder unpacked from it.
+        read: What makes a picture of a file: ``cut_out``, ``shrunk``, or ``page``, 105 by 105.
 
     Returns:
         For each run ``(x_train, x_test, labels)``, arrays ``(20, 1, 28, 28)``, ``(20, 1, 28, 28)``
@@ -412,19 +440,19 @@ def one_shot_runs(path: str | Path) -> list[tuple[NDArray, NDArray, NDArray]]:
     runs = max(([f for f in _folders(top) if f.name.startswith("run")] for top in inside), key=len)
     if not runs:
         raise ValueError(f"path {str(path)!r} is not the one-shot task: it has no folder run01")
-    return [_one_run(folder) for folder in runs]
+    return [_one_run(folder, read) for folder in runs]
 
 
-def _one_run(folder: Folder) -> tuple[NDArray, NDArray, NDArray]:
+def _one_run(folder: Folder, read: Callable[[Folder], NDArray]) -> tuple[NDArray, NDArray, NDArray]:
     listed = folder / "class_labels.txt"
     if not listed.is_file():
         raise ValueError(f"path: {folder.name} of the one-shot task has no class_labels.txt")
     pairs = [line.split() for line in listed.read_text(encoding="utf-8").splitlines() if line]
-    shown = {file.name: _drawing(file) for file in _pictures_in(folder / "training")}
+    shown = {file.name: read(file) for file in _pictures_in(folder / "training")}
     places = {name: place for place, name in enumerate(shown)}
     try:
         labels = [places[train.rpartition("/")[2]] for _, train in pairs]
-        asked = [_drawing(folder / "test" / test.rpartition("/")[2]) for test, _ in pairs]
+        asked = [read(folder / "test" / test.rpartition("/")[2]) for test, _ in pairs]
     except (KeyError, ValueError, FileNotFoundError) as error:
         raise ValueError(
             f"path: class_labels.txt of {folder.name} must pair test and training pictures: {error}"
@@ -462,12 +490,3 @@ def _characters_in(folder: Folder) -> dict[str, list[Folder]]:
         for character in _folders(alphabet)
         if character.name.startswith("character")
     }
-
-
-def _drawing(file: Folder) -> NDArray:
-    """Ink of a PNG file that is black on white, framed."""
-    from PIL import Image, ImageOps
-
-    with file.open("rb") as opened, Image.open(opened) as image:
-        page = ImageOps.invert(image.convert("L"))
-    return fit(page.crop(page.getbbox()))
