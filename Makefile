@@ -20,7 +20,7 @@ CODE := $(shell find maml_teach benchmarks -name '*.py' -o -name '*.npz' -o -nam
 # What makes pages of the outputs. An edit here writes every page again, and runs nothing.
 MAKERS := $(shell find book/_ext -type f -not -path '*/__pycache__/*') _config.yml _toc.yml conf.py
 
-.PHONY: all install build strict notebooks lab site-offline serve artifacts wasm bench test test-browser lint clean help
+.PHONY: all install build strict notebooks lab site-offline links serve artifacts wasm bench test test-browser lint clean help
 all: serve
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo "make notebooks     the chapters for JupyterLab, VS Code, Colab, into $(NOTEBOOKS) (EXECUTED=1: with outputs)"
 	@echo "make lab           JupyterLab on them"
 	@echo "make site-offline  the site with Python for its Run buttons inside (PYODIDE=folder, else downloaded)"
+	@echo "make links         ask for every address that the pages link to (needs a network)"
 	@echo "make test          package, doctests, notebooks: all tests but those of the built site"
 	@echo "make test-browser  the built site in Chromium (after make strict)"
 	@echo "make artifacts     train again what the pages load (hours; goes on where it stopped)"
@@ -101,6 +102,11 @@ site-offline: .venv/installed _build/makers dist
 	RUN_PAGE_BASE=_static/pyodide/ $(BOOK) --all
 	$(call WRITE_NOTEBOOKS,$(SITE)/notebooks)
 	$(BIN)/python scripts/pyodide_files.py place "$(PYODIDE)" $(SITE)
+
+# Every address that a page links to is asked for. Publishers that refuse programs count as there.
+links: build
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/sphinx-build -q -b linkcheck -d _build/.doctrees \
+	  -D linkcheck_allow_unauthorized=1 -D linkcheck_timeout=20 . _build/links
 
 serve: build
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python book/_ext/serve.py . $(SITE) $(PORT)

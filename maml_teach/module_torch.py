@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._pytree import tree_map
 
 from .inputs import Inputs, arrays_in, map_arrays
 from .mlp_torch import Differentiable, Loss, check_target_shape, check_targets
@@ -80,14 +81,16 @@ class FromModule(Differentiable):
         """
         return list(each(batch))
 
-    def predict(self, theta: Tensor, x: Inputs) -> Tensor:
+    def predict(self, theta: Tensor, x: Inputs) -> Any:
         """The module's output for ``theta`` ``(n_params,)``, or task by task for a batch.
+
+        Tensors of a batch have a leading task axis, also in a tuple, a dict or another container.
 
         Buffers are copied for each call: running statistics never leak from task to task, nor
         into the module.
         """
         if theta.ndim > 1:
-            return torch.stack([self.predict(*one) for one in each((theta, x))])
+            return tree_map(_stacked, *(self.predict(*one) for one in each((theta, x))))
         return self.output(theta, x)
 
     def output(self, theta: Tensor, x: Inputs, buffers: list[Tensor] | None = None) -> Any:
@@ -240,6 +243,11 @@ def _places(parts: list[nn.Module], parameters: Mapping[str, nn.Parameter]) -> l
         for key, p in part._parameters.items()
         if id(p) in names
     ]
+
+
+def _stacked(*parts: Any) -> Any:
+    """A tensor of each task with a task axis; what is no tensor as it is in the first task."""
+    return torch.stack(parts) if isinstance(parts[0], Tensor) else parts[0]
 
 
 def _as_scalar(value: Any) -> Tensor:

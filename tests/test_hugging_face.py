@@ -168,6 +168,12 @@ def test_a_batch_of_tasks_is_the_same_as_a_list():
         maml_torch.maml_gradient(model, model.theta(), t, **inner) for t in (tasks, batch)
     )
     assert relative_error(one[1].numpy(), other[1].numpy()) < 1e-12
+    adapted = maml_torch.adapt(model, model.theta(), batch, **inner)
+    answer = model.predict(adapted, batch.x_query)
+    for t, task in enumerate(tasks):
+        alone = model.predict(adapted[t], task.x_query)
+        assert type(answer) is type(alone)
+        assert torch.equal(answer.logits[t], alone.logits)
 
 
 def test_padding_changes_nothing():

@@ -196,6 +196,26 @@ def test_differences_of_gradients_come_close_to_every_exact_gradient(name):
     assert float((close - exact).norm() / exact.norm()) < 1e-6
 
 
+def test_any_container_of_outputs_gets_a_task_axis():
+    class Two(Written):
+        def forward(self, x):
+            y = super().forward(x)
+            return {"scores": y, "parts": (y[:, :1], None), "kind": "two"}
+
+    torch.manual_seed(0)
+    model, tasks = (
+        maml_torch.from_module(Two().double(), lambda out, y: out["scores"].sum()),
+        labelled(3),
+    )
+    theta = model.theta() + torch.arange(3.0).double()[:, None]
+    answer = model.predict(theta, tasks.x_query)
+    assert answer["kind"] == "two" and answer["parts"][1] is None
+    for t in range(3):
+        alone = model.predict(theta[t], tasks.x_query[t])
+        assert torch.equal(answer["scores"][t], alone["scores"])
+        assert torch.equal(answer["parts"][0][t], alone["parts"][0])
+
+
 def kernels(gradient, model, tasks):
     """Names of what PyTorch computes in a call."""
     with torch.profiler.profile() as profile:
