@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .inputs import (
+    check_array,
     check_count,
     check_counts,
     check_filled,
@@ -49,7 +50,15 @@ def task_gradients(
 
 
 def spread(gradients: NDArray) -> float:
-    """Standard deviation over tasks of a vector: root of the summed variances of its entries."""
+    """Standard deviation over tasks of a vector: root of the summed variances of its entries.
+
+    Args:
+        gradients: One of each task, ``(n_tasks, n_params)``, of at least two tasks.
+
+    Raises:
+        ValueError: If it is no such array.
+    """
+    _check_table("gradients", gradients)
     return np.sqrt(gradients.var(axis=0, ddof=1).sum())
 
 
@@ -61,14 +70,26 @@ def noise(gradients: NDArray) -> float:
     the squared spread, which is taken off.
 
     Args:
-        gradients: One of each task, ``(n_tasks, n_params)``.
+        gradients: One of each task, ``(n_tasks, n_params)``, of at least two tasks.
 
     Returns:
         A number, infinite where that leaves nothing of the length.
+
+    Raises:
+        ValueError: If ``gradients`` is no such array.
     """
     own = spread(gradients)
     squared = np.sum(gradients.mean(axis=0) ** 2) - own**2 / len(gradients)
     return own / np.sqrt(squared) if squared > 0 else np.inf
+
+
+def _check_table(name: str, array: NDArray, least: int = 2) -> None:
+    """Require floats in rows, at least so many."""
+    check_array(name, array, np.ndarray, "f")
+    if array.ndim != 2 or len(array) < least or not array.size:
+        raise ValueError(
+            f"{name} must have two axes and at least {least} rows, got {described(array)}"
+        )
 
 
 def largest_curvature(
@@ -163,9 +184,18 @@ def cka(one: NDArray, two: NDArray) -> NDArray:
     Returns:
         Numbers from 0 to 1, ``(...)``.
 
+    Raises:
+        ValueError: If an argument is no such array, or the two differ in more than their widths.
+
     Source:
         Kornblith et al. (2019), *Similarity of neural network representations revisited*.
     """
+    for name, z in (("one", one), ("two", two)):
+        check_array(name, z, np.ndarray, "f")
+        if z.ndim < 2 or not z.size:
+            raise ValueError(f"{name} must have shape (..., n, width), got {described(z)}")
+    if one.shape[:-1] != two.shape[:-1]:
+        raise ValueError(f"two has shape {two.shape}; expected {one.shape[:-1]} and a width")
     one, two = (z - z.mean(axis=-2, keepdims=True) for z in (one, two))
     across, within, other = (
         np.sum((p.mT @ q) ** 2, axis=(-2, -1)) for p, q in ((one, two), (one, one), (two, two))
@@ -179,12 +209,19 @@ def probe(features: NDArray, curve: NDArray) -> float:
     It is fitted at every second point and judged at those in between.
 
     Args:
-        features: ``(n, width)``, at inputs in order.
+        features: ``(n, width)``, at inputs in order, at least four of them.
         curve: ``(n,)``.
 
     Returns:
         R² at the points in between.
+
+    Raises:
+        ValueError: If an argument is no such array.
     """
+    _check_table("features", features, least=4)
+    check_array("curve", curve, np.ndarray, "f")
+    if curve.shape != features.shape[:1]:
+        raise ValueError(f"curve has shape {curve.shape}; expected {features.shape[:1]}")
     columns = np.column_stack([features, np.ones(len(features))])
     weights = np.linalg.lstsq(columns[::2], curve[::2])[0]
     residual = columns[1::2] @ weights - curve[1::2]

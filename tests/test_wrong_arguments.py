@@ -79,6 +79,9 @@ COMMON = {
     "progress": False,
     "every": 1,
     "n_meta_steps": 1,
+    "gradients": RNG.normal(size=(N_TASKS, N)),
+    **{"one": RNG.normal(size=(5, 3)), "two": RNG.normal(size=(5, 2))},
+    **{"features": RNG.normal(size=(6, 2)), "curve": RNG.normal(size=6)},
 }
 # Learned rates have the one shape or the other; the first that a function takes is right for it.
 ALPHAS = (0.1, np.full(N, 0.1), np.array([[0.1]]))
@@ -119,6 +122,12 @@ ANY_AXES = (
     *("of shape (1, 3, 10)", "a tensor with an axis too many", "rows for other tasks"),
     *("not finite", "a tensor that is not finite"),  # an inner loop would not look each time
 )
+NO_ROWS = {
+    **NO_ARRAY,
+    "integers": np.arange(12).reshape(6, 2),
+    **{f"of shape {shape}": np.ones(shape) for shape in [(6,), (1, 4), (0, 2), (6, 0), (2, 6, 2)]},
+    "a tensor": torch.ones(6, 2),
+}
 NO_FUNCTION = {"none": None, "a name": "maml_gradient", "a number": 3}
 NO_GENERATOR = {
     **{"a seed": 0, "none": None, "a module": np.random, "text": "rng"},
@@ -170,6 +179,10 @@ WRONG = {
     **dict.fromkeys(["gradient", "adapt", "product"], NO_FUNCTION),
     **dict.fromkeys(["x", "y", "v", "slope"], NO_ARRAY | {"of another length": np.ones((7, 7))}),
     **dict.fromkeys(["b", "first_rates"], NO_ARRAY),
+    **dict.fromkeys(["gradients", "features"], NO_ROWS),
+    "curve": NO_ARRAY | {"of another length": np.ones(5), "a table": np.ones((6, 1))},
+    "one": NO_ARRAY | {"a vector": np.ones(5), "empty": np.ones((5, 0))},
+    "two": NO_ARRAY | {"a vector": np.ones(5), "of other inputs": np.ones((4, 2))},
     "anchor": {name: value for name, value in NO_THETA.items() if "not finite" not in name},
     "family": {"none": None, "a class": Sinusoids, "tasks": BATCH, "an object": object()},
     "config": {"none": None, "a dict": asdict(CONFIG), "a class": train.MetaConfig},
@@ -326,6 +339,8 @@ def flat(answer):
 
 
 def test_the_functions_are_found():
+    wanted = {"measures.spread", "measures.noise", "measures.cka", "measures.probe"}
+    assert wanted <= set(FOUND)
     wanted = {"maml.adapt", "maml_torch.anil_gradient", "family.imaml_adapt", "train.resume"}
     assert wanted | {"lean.maml_gradient", "numpy MLP.hvp", "torch MLP.loss"} <= set(FOUND)
 
