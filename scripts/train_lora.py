@@ -33,7 +33,7 @@ CONFIG = {
     "n_inner_steps": 2,
     "n_tasks": 2,
     "n_queries": 2,
-    "n_meta_steps": 500,
+    "n_meta_steps": 400,
     "betas": [1e-3, 3e-4, 1e-4],  # outer rates that are tried
     "stages": [[1.0, 0.7], [0.3, 0.3]],  # share of the outer rate, share of the steps
     "n_test": 40,
