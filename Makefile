@@ -126,8 +126,9 @@ artifacts: .venv/installed
 	$(BIN)/python scripts/measure_claims.py
 	@if [ -n "$(OMNIGLOT)" ]; then $(BIN)/python scripts/train_omniglot.py --data "$(OMNIGLOT)"; \
 	else echo "omniglot.npz stays as it is: its data have to be downloaded first, then OMNIGLOT=folder"; fi
-	@if [ -n "$(INTENTS)" ]; then $(BIN)/python scripts/train_intents.py --data "$(INTENTS)"; \
-	else echo "intents.npz stays as it is: its data have to be downloaded first, then INTENTS=folder"; fi
+	@if [ -n "$(INTENTS)" ]; then $(BIN)/python scripts/train_intents.py --data "$(INTENTS)" && \
+	  $(BIN)/python scripts/train_lora.py --data "$(INTENTS)"; \
+	else echo "intents.npz, lora.npz stay as they are: download their data first, then INTENTS=folder"; fi
 
 wasm: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[wasm]'

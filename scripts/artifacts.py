@@ -14,18 +14,12 @@ SHARED = ("n_inner_steps", "n_tasks", "n_shots", "n_queries")  # settings that a
 ROOT = Path(__file__).parent.parent
 
 
-def options(description, name):
-    """``(quick, folder, target)`` from the command line; the folder is there afterwards.
+def arguments(description, name, **flags):
+    """The command line: ``quick``, ``folder``, ``target`` and ``flags``; the folder is there then.
 
     ``quick`` asks for a tiny run, ``folder`` keeps unfinished and finished runs, ``target`` is the
-    file that ships with the package.
+    file that ships with the package. ``flags`` says of each further flag what it is for.
     """
-    chosen = arguments(description, name)
-    return chosen.quick, chosen.folder, chosen.target
-
-
-def arguments(description, name, **flags):
-    """The same by name, with further flags: the name of each, and what it is for."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a tiny run, to test the script")
     parser.add_argument("--folder", type=Path, default=ROOT / "_artifacts" / name)

@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from artifacts import options, seconds_a_step, train_in_stages, training_seconds
+from artifacts import arguments, seconds_a_step, train_in_stages, training_seconds
 from tqdm import tqdm
 
 from maml_teach import maml_torch
@@ -219,7 +219,8 @@ def shown_in_the_page(config, n_sets=6, seed=7):
 
 def main():
     """Train, judge and write."""
-    quick, folder, target = options(__doc__.splitlines()[0], "detection")
+    asked = arguments(__doc__.splitlines()[0], "detection")
+    quick, folder, target = asked.quick, asked.folder, asked.target
     config = QUICK if quick else CONFIG
     starts, results = [], []
     for seed in config["seeds"]:

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from artifacts import options, seconds_a_step, train_in_stages, training_seconds
+from artifacts import add_to, arguments, seconds_a_step, train_in_stages, training_seconds
 from tqdm import tqdm
 
 from maml_teach import maml_torch
@@ -221,8 +221,8 @@ def by_rate(theta, seed, config):
     return [correct_after(model, theta, tasks, alpha=a, steps=steps) for a in config["rates_shown"]]
 
 
-def costs(thetas, seed, config, inner):
-    """What each method costs on this machine, from calls in turns.
+def costs(seed, config, inner):
+    """What each method costs on this machine, from calls in turns, untrained as it is.
 
     ``seconds`` of the whole training, and ``milliseconds`` to learn five characters from one
     example each and to name 25 pictures, with the inner loop that was chosen.
@@ -232,6 +232,7 @@ def costs(thetas, seed, config, inner):
     for name in config["n_meta_steps"]:
         n_out, gradient, family = recipe(name, config)
         methods[name] = gradient, wrapped(n_out, seed), partial(family.sample, *sizes)
+    thetas = {name: start[1] for name, (_, start, _) in methods.items()}
     took = training_seconds(methods, config["n_meta_steps"], alpha=config["alpha"], n_inner_steps=1)
     uses = {}
     one = tasks_of(glyphs("test"), "5w1s", {**config["test"], "n_tasks": 1})
@@ -260,8 +261,12 @@ def example_sets(classes, n_sets=8, seed=7):
 
 def main():
     """Train, judge and write."""
-    quick, folder, target = options(__doc__.splitlines()[0], "images")
-    config = QUICK if quick else CONFIG
+    purpose = "only what the methods cost on this machine, into the file as it is"
+    asked = arguments(__doc__.splitlines()[0], "images", costs=purpose)
+    folder, target, config = asked.folder, asked.target, QUICK if asked.quick else CONFIG
+    if asked.costs:
+        inner = json.loads(str(np.load(target)["inner"]))[0]
+        return add_to(target, {"costs": json.dumps(costs(config["seeds"][0], config, inner))})
     names = config["n_meta_steps"]
     thetas = {
         seed: {name: train(name, seed, config, folder) for name in names}
@@ -275,7 +280,7 @@ def main():
         target,
         config=json.dumps(config),
         inner=json.dumps([inner for _, inner in results]),
-        costs=json.dumps(costs(thetas[first], first, config, results[0][1])),
+        costs=json.dumps(costs(first, config, results[0][1])),
         maml=thetas[first]["maml"].numpy().astype(np.float16),
         examples=examples,
         truths=truths,

@@ -1,6 +1,6 @@
 """Train and judge the few-shot intent classifiers of the chapter on pretrained models.
 
-    python scripts/train_intents.py --data FOLDER      # about 50 minutes on one CPU core
+    python scripts/train_intents.py --data FOLDER      # about 30 minutes on one CPU core
 
 FOLDER holds clinc150/ (data_full.json and domains.json of github.com/clinc/oos-eval, folder data)
 and banking77/ (train.csv and test.csv of github.com/PolyAI-LDN/task-specific-datasets). The encoder

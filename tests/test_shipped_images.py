@@ -298,9 +298,8 @@ def test_what_was_judged_is_read_and_not_judged_again(small):
 
 
 def test_every_method_has_its_costs(small):
-    thetas = {name: small[1][name, 0].float() for name in SMALL["n_meta_steps"]}
     inner = json.loads(str(small[0]["inner"]))[0]
-    found = script.costs(thetas, 0, SMALL, inner)
+    found = script.costs(0, SMALL, inner)
     for costs, config in ((found, SMALL), (json.loads(str(SHIPPED["costs"])), CONFIG)):
         assert set(costs["seconds"]) == set(config["n_meta_steps"])
         assert set(costs["milliseconds"]) == set(METHODS) - {"pixels"}
