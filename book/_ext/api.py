@@ -36,12 +36,6 @@ LABELS = {
     "yields": "Yields",
     "raises": "Raises",
 }
-# A signature, or a name in the contents, goes on in the next line where there is no room for it.
-STYLE = """<style>
-.bd-article div.signature pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-.bd-article h4 { margin-top: 1.5rem; }
-.page-toc .toc-h3 > .nav-link.nav-link { padding-right: 0; font-size: 0.8rem; overflow-wrap: anywhere; }
-</style>"""
 
 
 def is_public(name):
@@ -536,10 +530,9 @@ class PublicNames(Directive):
 
 
 def show_modules(app, pagename, templatename, context, doctree):
-    """Give a page of names its style; of its contents, show the modules, and names when there."""
+    """Of the contents of a page of names, show the modules, and the names of one when there."""
     if doctree and next(doctree.findall(is_signature), None):
         context["theme_show_toc_level"] = 1
-        context["metatags"] = context.get("metatags", "") + STYLE
 
 
 def is_signature(node):
