@@ -8,8 +8,8 @@ import { film, layers, trail } from "../shared/film.js";
 import { figure } from "../shared/lifecycle.js";
 import { gradient, network, plus } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { atTheirEnds, beyondTraining, button, choice, element, floats, format, harmed, panel } from "../shared/ui.js";
-import { slider, svgElement, withTraining } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, choice, element, floats, format } from "../shared/ui.js";
+import { harmed, lineNames, panel, slider, svgElement, withTraining } from "../shared/ui.js";
 
 const N_COMMANDS = 300; // three seconds
 const MAX_DATA = 40; // two seconds
@@ -186,18 +186,6 @@ function longestWords(state) {
   return describe(atTheirEnds(state, RANGES), { followers, moments, finite: true });
 }
 
-function legend(parent) {
-  const list = element(parent, "ul", { class: "mf-legend" });
-  const entry = (className, path, text) => {
-    const item = element(list, "li", { class: className });
-    const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
-    svgElement(swatch, "path", { class: path, d: "M0 6H30" });
-    element(item, "span", { text });
-  };
-  MOVERS.forEach(({ look, text }) => entry(look, "mf-curve", text));
-  entry("", "mf-truth", "motion that is wanted");
-}
-
 const FILM = {
   start: "▶ Move",
   last: N_COMMANDS - 1,
@@ -233,7 +221,7 @@ function build({ root, state, redraw, reset, status }) {
   const start = (name) => ({ theta: Float64Array.from(floats(state.get(name))), alpha: state.get(`alpha_${name}`) });
   const starts = { maml: start("maml"), joint: start("joint") };
   const reel = lead(root, state, redraw, reset);
-  legend(root);
+  lineNames(root, [...MOVERS.map(({ text, look }) => ({ text, look })), { text: "motion that is wanted", path: "mf-truth" }]);
   const grid = element(root, "div", { class: "mf-grid" });
   const panels = [new SidePanel(grid, redraw), new AnglePanel(grid, redraw)];
   const say = status().room([longestWords(state)]);

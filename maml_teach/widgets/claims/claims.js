@@ -8,8 +8,8 @@
  */
 import { figure } from "../shared/lifecycle.js";
 import { gradient, network, plus, predict, uniforms } from "../shared/maths.js";
-import { button, element, floats, format, formatLoss } from "../shared/ui.js";
-import { panel, shortPower, slider, svgElement } from "../shared/ui.js";
+import { button, element, floats, format, formatLoss, lineNames, panel, shortPower } from "../shared/ui.js";
+import { slider, svgElement } from "../shared/ui.js";
 
 const N_SHOTS = 10;
 const GRID = Float64Array.from({ length: 201 }, (_, k) => -5 + k / 20);
@@ -260,15 +260,7 @@ export function readSource(state) {
   return { trial, range: trial.range, support: trial.support, net, xs, series, curves, starts, curvatures: sorted, alpha: state.get("inner_rate") };
 }
 
-function legend(parent, series) {
-  const list = element(parent, "ul", { class: "mf-legend" });
-  for (const { name, look, thin } of series) {
-    const item = element(list, "li", { class: `mf-role-${look}${thin ? " mf-thin" : ""}` });
-    const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
-    svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H30" });
-    element(item, "span", { text: name });
-  }
-}
+const nameOf = ({ name, look, thin }) => ({ text: name, look: `mf-role-${look}${thin ? " mf-thin" : ""}` });
 
 export function describe(state, source, live) {
   const { xs, series, curves, trial, range } = source;
@@ -301,7 +293,7 @@ function lead(root, state, { range, starts }, reset) {
 function build({ root, state, redraw, reset, status }) {
   const source = readSource(state);
   lead(root, state, source, reset);
-  legend(root, source.series);
+  lineNames(root, source.series.map(nameOf));
   const grid = element(root, "div", { class: "mf-grid" });
   const live = source.trial.live(grid, redraw);
   const panels = [live, new MeasuredPanel(grid, state, source, redraw)];

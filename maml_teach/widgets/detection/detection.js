@@ -9,8 +9,8 @@ import { boxOf, CANVAS, finder, gradient, mapsOf, overlapOf } from "./finder.js"
 import { figure } from "../shared/lifecycle.js";
 import { plus } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { atTheirEnds, beyondTraining, button, element, floats, format, harmed, panel } from "../shared/ui.js";
-import { slider, svgElement, withTraining } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, element, floats, format, harmed } from "../shared/ui.js";
+import { lineNames, panel, slider, svgElement, withTraining } from "../shared/ui.js";
 
 const AREA = CANVAS ** 2;
 const [MOST_SHOTS, QUERIES, MOST_STEPS] = [5, 4, 20];
@@ -212,16 +212,6 @@ function longestWords(state) {
   return describe(MOST_SHOTS, MOST_STEPS, QUERIES - 1, hit, missed) + beyond;
 }
 
-function legend(parent) {
-  const list = element(parent, "ul", { class: "mf-legend" });
-  LOOKS.forEach(({ name, text }) => {
-    const item = element(list, "li", { class: `mf-look-${name}` });
-    const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
-    svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H30" });
-    element(item, "span", { text });
-  });
-}
-
 /** Makes the search for a task and K once: what has been found so far, and the work that is left. */
 export function searches(state, tasks) {
   const [net, theta] = [finder(), Float64Array.from(floats(state.get("theta")))];
@@ -253,7 +243,7 @@ function build({ root, state, redraw, reset, status }) {
   lead(root, state, reset);
   slider(element(root, "div", { class: "mf-controls" }), state, withTraining(RANGES, state)[1]);
   const examples = new ExampleRow(root);
-  legend(root);
+  lineNames(root, LOOKS.map(({ name, text }) => ({ text, look: `mf-look-${name}` })));
   const grid = element(root, "div", { class: "mf-grid" });
   const trained = withTraining(RANGES, state)[0].trained;
   const [query, curve] = [new QueryPanel(grid), new CurvePanel(grid, redraw, trained?.slice(1) ?? [])];

@@ -5,7 +5,7 @@
  * @typedef {{name: string, look: string, shares: number[]}} Row a method, and its accuracy by kind
  */
 import { figure } from "../shared/lifecycle.js";
-import { button, choice, element, floats, panel, slider, svgElement } from "../shared/ui.js";
+import { button, choice, element, floats, lineNames, panel, slider, svgElement } from "../shared/ui.js";
 
 const LABEL = "How good must features be: accuracy on new intents, from poor features to good";
 const TRAITS = ["kind", "n_shots"];
@@ -104,16 +104,6 @@ class Bars {
   }
 }
 
-function legend(parent, methods) {
-  const list = element(parent, "ul", { class: "mf-legend" });
-  for (const [name, look] of methods) {
-    const item = element(list, "li", { class: `mf-role-${look}` });
-    const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
-    svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H30" });
-    element(item, "span", { text: name });
-  }
-}
-
 function lead(root, state, kinds, reset) {
   const top = element(root, "div", { class: "mf-lead" });
   const ends = { min: 1, max: kinds.length, step: 1, digits: 0 };
@@ -127,7 +117,7 @@ function build({ root, state, redraw, reset, status }) {
   const numbers = floats(state.get("grid"));
   const tables = SHOTS.map((_, setting) => rowsOf(numbers, methods, kinds.length, setting));
   lead(root, state, kinds, reset);
-  legend(root, methods);
+  lineNames(root, methods.map(([text, look]) => ({ text, look: `mf-role-${look}` })));
   const grid = element(root, "div", { class: "mf-grid" });
   const panels = [new Curves(grid, { kinds, methods, chance }, redraw), new Bars(grid, { methods }, redraw)];
   const words = tables.flatMap((rows, s) => kinds.map((_, k) => describe(rows, kinds, k, SHOTS[s])));

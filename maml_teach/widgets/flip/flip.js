@@ -11,8 +11,8 @@
  *            caught_by: string}} Case
  */
 import { figure } from "../shared/lifecycle.js";
-import { button, choice, element, format, formatLoss, JUPYTER_KEYS } from "../shared/ui.js";
-import { panel, svgElement } from "../shared/ui.js";
+import { button, choice, element, format, formatLoss, JUPYTER_KEYS, lineNames, panel } from "../shared/ui.js";
+import { svgElement } from "../shared/ui.js";
 
 const LABEL = "Flip a mistake: a program, its result and its check, with and without the mistake";
 const TRAITS = ["mistake", "version"];
@@ -177,16 +177,6 @@ class ResultPanel {
 }
 
 /** Which curve is which; the signs are those of the program's lines. */
-function legend(parent) {
-  const list = element(parent, "ul", { class: "mf-legend" });
-  for (const version of VERSIONS) {
-    const item = element(list, "li", { class: `mf-${version}` });
-    const swatch = svgElement(item, "svg", { width: 34, height: 12, "aria-hidden": "true" });
-    svgElement(swatch, "path", { class: "mf-curve", d: "M0 6H34" });
-    element(item, "span", { text: `${MARKS[version]} ${NAMES[version]}` });
-  }
-}
-
 function build({ root, state, redraw, reset, status }) {
   const cases = state.get("cases");
   const desk = element(root, "div", { class: "mf-desk" });
@@ -197,7 +187,7 @@ function build({ root, state, redraw, reset, status }) {
   choice(row, state, { trait: "version", label: "program", options });
   button(row, "Reset", reset);
   const result = new ResultPanel(bench, redraw);
-  legend(bench);
+  lineNames(bench, VERSIONS.map((version) => ({ text: `${MARKS[version]} ${NAMES[version]}`, look: `mf-${version}` })));
   const programs = new Programs(root, cases);
   const words = cases.flatMap((each) => VERSIONS.map((version) => sentence(each, version)));
   const say = status().room(words);

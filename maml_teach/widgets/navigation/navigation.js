@@ -6,8 +6,8 @@ import { boxAround, frameOf, settle, spotsAround } from "../shared/labels.js";
 import { figure } from "../shared/lifecycle.js";
 import { network, uniforms } from "../shared/maths.js";
 import { inSlices } from "../shared/slices.js";
-import { atTheirEnds, beyondTraining, button, choice, dragPoint, element, floats, format, harmed } from "../shared/ui.js";
-import { panel, slider, svgElement, withTraining } from "../shared/ui.js";
+import { atTheirEnds, beyondTraining, button, choice, dragPoint, element, floats } from "../shared/ui.js";
+import { format, harmed, lineNames, panel, slider, svgElement, withTraining } from "../shared/ui.js";
 import { HORIZON, landed, meanReturn, newWalks, stepWalks, straightReturn, updated } from "./walker.js";
 
 const MAX_UPDATES = 5;
@@ -192,19 +192,12 @@ function longestWords(state) {
   return describe({ ...settings, goal: [-FARTHEST, -FARTHEST], later: 0.2 }, rounds);
 }
 
-function legend(parent, ends) {
-  const list = element(parent, "ul", { class: "mf-legend" });
-  const entry = (className, path, text) => {
-    const item = element(list, "li", { class: className });
-    const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
-    svgElement(swatch, "path", { class: path, d: "M0 6H30" });
-    element(item, "span", { text });
-  };
-  entry("mf-role-before", "mf-curve", "before adapting: walks and their mean");
-  entry("mf-role-adapted mf-between", "mf-curve", "means in between");
-  entry("mf-role-adapted", "mf-curve", "after the last update");
-  if (ends) entry("", "mf-limit", "square of the training goals");
-}
+const NAMES = [
+  { text: "before adapting: walks and their mean", look: "mf-role-before" },
+  { text: "means in between", look: "mf-role-adapted mf-between" },
+  { text: "after the last update", look: "mf-role-adapted" },
+];
+const LIMIT = { text: "square of the training goals", path: "mf-limit" };
 
 export const settingsOf = (state) => ({
   goal: state.get("goal"),
@@ -248,7 +241,7 @@ function learner(state) {
 function build({ root, state, redraw, reset, status }) {
   lead(root, state, reset);
   const { goal: ends } = state.get("trained");
-  legend(root, ends);
+  lineNames(root, ends ? [...NAMES, LIMIT] : NAMES);
   const grid = element(root, "div", { class: "mf-grid" });
   const within = (value) => Math.max(-FARTHEST, Math.min(FARTHEST, value));
   const plane = new PlanePanel(grid, redraw, (at) => state.set({ goal: at.map(within) }), ends);

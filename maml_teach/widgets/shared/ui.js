@@ -226,6 +226,23 @@ function trainingMark(row, bar, range) {
   };
 }
 
+/**
+ * The names of a figure's lines.
+ *
+ * @param {Element} parent
+ * @param {{text: string, look?: string, path?: string}[]} entries words, and the classes of the
+ *     item and of the line
+ */
+export function lineNames(parent, entries) {
+  const list = element(parent, "ul", { class: "mf-legend" });
+  for (const { text, look = "", path = "mf-curve" } of entries) {
+    const item = element(list, "li", { class: look });
+    const swatch = svgElement(item, "svg", { width: 30, height: 12, "aria-hidden": "true" });
+    svgElement(swatch, "path", { class: path, d: "M0 6H30" });
+    element(item, "span", { text });
+  }
+}
+
 /** A labelled slider and a number field, both bound to one trait. */
 export function slider(parent, state, range) {
   const id = uniqueId(range.trait);

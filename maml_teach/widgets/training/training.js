@@ -6,10 +6,18 @@
 import { figure } from "../shared/lifecycle.js";
 import { fomamlGradient, innerPath, loss, mamlGradient, mse, network } from "../shared/maths.js";
 import { predict, reptileGradient, uniforms } from "../shared/maths.js";
-import { button, choice, decades, element, format, formatLoss } from "../shared/ui.js";
-import { panel, role, shortPower, slider, svgElement } from "../shared/ui.js";
+import { button, choice, decades, element, format, formatLoss, lineNames, panel } from "../shared/ui.js";
+import { role, shortPower, slider, svgElement } from "../shared/ui.js";
 import { compiledStep, isCompiled } from "./meta_step.js";
 
+const NAMES = [
+  ["truth", "held-out curve"],
+  ["before", "model before adapting"],
+  ["first", "after 1 step"],
+  ["after", "after K steps"],
+  ["raw", "meta-loss"],
+  ["curve", "its running mean"],
+];
 const NET = network([1, 40, 40, 1], "relu");
 const [N_TASKS, N_POINTS] = [25, 10]; // a meta-batch; support points, and as many query points
 const GRADIENTS = { MAML: mamlGradient, FOMAML: fomamlGradient, Reptile: reptileGradient };
@@ -382,24 +390,6 @@ export function lossAxis(curves) {
   return { min: 10 ** low, max: 10 ** high, ticks: decades(low, high) };
 }
 
-function legend(parent) {
-  const list = element(parent, "ul", { class: "mf-legend" });
-  const entries = {
-    truth: "held-out curve",
-    before: "model before adapting",
-    first: "after 1 step",
-    after: "after K steps",
-    raw: "meta-loss",
-    curve: "its running mean",
-  };
-  for (const [name, text] of Object.entries(entries)) {
-    const item = element(list, "li");
-    const swatch = svgElement(item, "svg", { width: 26, height: 12, "aria-hidden": "true" });
-    svgElement(swatch, "path", { class: `mf-${name}`, d: "M0 6H26" });
-    element(item, "span", { text });
-  }
-}
-
 const HOW = {
   steps: "Both runs are compared at the same meta-step: the faster one waits.",
   seconds: "Both runs had the same seconds; the faster one is steps ahead.",
@@ -664,7 +654,7 @@ function build({ root, state, redraw, reset, status }) {
   const training = new Training(state, { turned, heard, failed });
   const showTurn = lead(root, training, reset);
   controls(root, state);
-  legend(root);
+  lineNames(root, NAMES.map(([name, text]) => ({ text, path: `mf-${name}` })));
   const { curves, fits } = makePanels(root, state, redraw);
   const [say, tell] = toldSeldomAloud(status().room([longestWords()]));
   tied(training, state);
