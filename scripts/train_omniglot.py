@@ -78,7 +78,11 @@ CONFIG = {
         "protonet": 7500,
         "joint": 4700,
     },
-    "unframed": ["maml", "protonet"],
+    "unframed": {
+        "names": ["maml", "protonet"],
+        "rates": [0.01, 0.03, 0.1, 0.3],
+        "steps": [1, 3, 10, 30, 100],
+    },
     "joint_batch": 128,
     "embedding": 64,
     "choice": {"n_tasks": 10, "seed": 54321},
@@ -95,6 +99,7 @@ QUICK = {
     "choice": {"n_tasks": 2, "seed": 54321},
     "rates": [0.1],
     "steps": [1, 3],
+    "unframed": {**CONFIG["unframed"], "rates": [0.1], "steps": [1, 3]},
     "figure": {"n_meta_steps": 4, "n_tasks": 2, "n_queries": 1},
     "shown": {"alpha": 0.1, "n_steps": 5, "n_glyph_tasks": 2},
 }
@@ -297,8 +302,9 @@ def part_unframed(data, config, folder):
     """Some methods on drawings as they lie on their pages, in training and in the runs."""
     folder = folder / "unframed"
     folder.mkdir(exist_ok=True)
-    how = (*read(data, config, shrunk), np.asarray, config, folder)
-    errors, inner, _ = all_errors(config["unframed"], *how)
+    own = {**config, **config["unframed"]}
+    how = (*read(data, config, shrunk), np.asarray, own, folder)
+    errors, inner, _ = all_errors(own["names"], *how)
     found = {f"unframed {key}": rows for key, rows in errors.items()}
     return {"unframed inner": json.dumps(inner)} | found
 

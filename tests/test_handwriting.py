@@ -255,7 +255,7 @@ def test_a_quick_run_has_errors_of_every_method_background_and_run(made):
     # Its test pictures are its training pictures, which the nearest picture cannot miss.
     for rival in ("pixels", "points"):
         assert found[f"errors {rival} none"].tolist() == [[0, 0]]
-    for name in script.QUICK["unframed"]:
+    for name in script.QUICK["unframed"]["names"]:
         assert found[f"unframed {name} small1"].shape == (1, 2)
     inner = json.loads(str(found["inner"]))
     assert inner["maml small1"] == [[0.1, inner["maml small1"][0][1]]]
