@@ -47,26 +47,28 @@ def train(file, stages=STAGES, config=CONFIG, *, gradient=maml.maml_gradient, se
 
 @pytest.fixture
 def options(monkeypatch, tmp_path):
-    """``options`` with these words on the command line, in a repository of its own."""
+    """``arguments`` with these words on the command line, in a repository of its own."""
     monkeypatch.setattr(artifacts, "ROOT", tmp_path)
 
     def asked(*words):
         monkeypatch.setattr(sys, "argv", ["train_it.py", *map(str, words)])
-        return artifacts.options("what it does", "robot")
+        found = artifacts.arguments("what it does", "robot", costs="only what it costs")
+        return found.quick, found.folder, found.target, found.costs
 
     return asked
 
 
 def test_a_plain_run_is_long_and_writes_into_the_package(options, tmp_path):
     folder = tmp_path / "_artifacts" / "robot"
-    assert options() == (False, folder, tmp_path / "maml_teach" / "data" / "robot.npz")
+    assert options() == (False, folder, tmp_path / "maml_teach" / "data" / "robot.npz", False)
     assert folder.is_dir()
     assert options()[1] == folder  # also when it is there
 
 
 def test_a_quick_run_goes_where_it_is_told(options, tmp_path):
     folder, target = tmp_path / "runs" / "deep", tmp_path / "made.npz"
-    assert options("--quick", "--folder", folder, "--target", target) == (True, folder, target)
+    words = ["--quick", "--folder", folder, "--target", target, "--costs"]
+    assert options(*words) == (True, folder, target, True)
     assert folder.is_dir()
     assert not target.exists()
 
@@ -74,7 +76,8 @@ def test_a_quick_run_goes_where_it_is_told(options, tmp_path):
 def test_help_says_what_the_script_does(options, capsys):
     with pytest.raises(SystemExit):
         options("--help")
-    assert "what it does" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "what it does" in said and "only what it costs" in said
 
 
 def test_the_repository_is_where_the_package_lies():
