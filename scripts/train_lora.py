@@ -11,7 +11,6 @@ stopped. Accuracies of every task and seed go to maml_teach/data/lora.npz.
 
 import json
 from functools import partial
-from itertools import product
 
 import numpy as np
 import torch
@@ -90,31 +89,47 @@ def train(model, theta, family, setting, seed, beta, config, folder):
     return train_in_stages(model, theta, family, settings, stages, **how)
 
 
-def judge(model, theta, families, shots, part, config):
-    """Accuracy ``(n_tasks,)`` after the inner loop that is best on the choice intents, and it."""
-    choice, tasks = (
-        tasks_of(families, one, shots, {one: {**config[one], "n_tasks": config[f"n_{one}"]}})
-        for one in ("choice", part)
-    )
-    pairs = product(config["rates"], config["steps"])
-    alpha, n = best({pair: right_after(model, theta, choice, *pair) for pair in pairs})
-    return right_after(model, theta, tasks, alpha, n), [alpha, n]
+def judge(model, theta, families, shots, part, config, file):
+    """Accuracy ``(n_tasks,)`` after the inner loop that is best on the choice intents, and it.
+
+    They are kept in a file, as the trained runs are.
+    """
+    if not file.exists():
+        choice, tasks = (
+            tasks_of(families, one, shots, {one: {**config[one], "n_tasks": config[f"n_{one}"]}})
+            for one in ("choice", part)
+        )
+        table = {}
+        for alpha in config["rates"]:
+            rows = right_after(model, theta, choice, alpha, config["steps"])
+            table |= {(alpha, n): row for n, row in zip(config["steps"], rows, strict=True)}
+        alpha, n = best(table)
+        np.savez(file, row=right_after(model, theta, tasks, alpha, [n])[0], inner=[alpha, n])
+    with np.load(file) as kept:
+        alpha, n = kept["inner"].tolist()
+        return kept["row"], [alpha, int(n)]
 
 
-def right_after(model, theta, tasks, alpha, n):
-    """Accuracy of each task; a rate that diverges has nothing right."""
-    shares = []
+def right_after(model, theta, tasks, alpha, steps):
+    """Accuracy after some numbers of inner steps, ``(len(steps), n_tasks)``.
+
+    A rate that diverges has nothing right.
+    """
+    shares = np.zeros((len(steps), tasks.n_tasks))
     for t in range(tasks.n_tasks):
         one = maml_torch.as_tensors(tasks.select(slice(t, t + 1)), theta)
-        try:
-            theta_prime = maml_torch.adapt(model, theta, one, alpha=alpha, n_inner_steps=n)[0]
-        except FloatingPointError:
-            shares.append(0.0)
-            continue
-        with torch.no_grad():
-            scores = model.predict(theta_prime, one.select(0).x_query)
-        shares.append(float((scores.argmax(dim=1) == one.y_query[0]).double().mean()))
-    return np.array(shares)
+        theta_k, done = theta, 0
+        for row, n in enumerate(steps):
+            try:
+                more = {"alpha": alpha, "n_inner_steps": n - done}
+                theta_k, done = maml_torch.adapt(model, theta_k, one, **more)[0], n
+            except FloatingPointError:
+                break
+            with torch.no_grad():
+                scores = model.predict(theta_k, one.select(0).x_query)
+            right = scores.argmax(dim=1) == one.y_query[0]
+            shares[row, t] = float(right.double().mean())
+    return shares
 
 
 def by_beta(wrapped, families, setting, config, folder):
@@ -123,7 +138,8 @@ def by_beta(wrapped, families, setting, config, folder):
     model, theta = wrapped(n_ways, seed)
     for beta in config["betas"]:
         at = train(model, theta, families["train"], setting, seed, beta, config, folder)
-        found[beta] = float(judge(model, at, families, shots, "choice", config)[0].mean())
+        file = folder / f"choice {setting} {seed} {beta:g}.npz"
+        found[beta] = judge(model, at, families, shots, "choice", config, file)[0].mean()
     model.module.encoder.unload()
     return found
 
@@ -136,7 +152,8 @@ def judge_all(wrapped, families, setting, beta, config, folder):
         model, theta = wrapped(n_ways, seed)
         at = train(model, theta, families["train"], setting, seed, beta, config, folder)
         for name, begin in (("finetuned", theta), ("maml", at)):
-            row, loop = judge(model, begin, families, shots, "test", config)
+            file = folder / f"test {setting} {seed} {name}.npz"
+            row, loop = judge(model, begin, families, shots, "test", config, file)
             rows[name].append(row)
             inner[name].append(loop)
         model.module.encoder.unload()
