@@ -119,3 +119,13 @@ def test_a_row_of_the_gap_is_whole_or_nothing():
     assert np.isnan(gaps).all()
     gaps = measures.gradient_gap(MODEL, THETA, TASKS, alpha=1e-3, n_inner_steps=2)
     assert np.isfinite(gaps).all()
+
+
+def test_layers_of_many_tasks_are_compared_with_those_of_one():
+    rng = np.random.default_rng(0)
+    one, many = rng.normal(size=(9, 3)), rng.normal(size=(4, 9, 2))
+    together = measures.cka(one, many)
+    assert together.shape == (4,)
+    assert np.allclose(together, [measures.cka(one, each) for each in many])
+    with pytest.raises(ValueError, match=r"two has shape \(5, 9, 2\); expected \(4, 9\) and"):
+        measures.cka(many, rng.normal(size=(5, 9, 2)))
