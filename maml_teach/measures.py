@@ -194,19 +194,18 @@ def cka(one: NDArray, two: NDArray) -> NDArray:
         check_array(name, z, np.ndarray, "f")
         if z.ndim < 2 or not z.size:
             raise ValueError(f"{name} must have shape (..., n, width), got {described(z)}")
-    if one.shape[-2] != two.shape[-2] or not _go_together(one.shape[:-2], two.shape[:-2]):
-        raise ValueError(f"two has shape {two.shape}; expected {one.shape[:-1]} and a width")
+    expected = f"two has shape {two.shape}; expected {one.shape[:-1]} and a width"
+    if one.shape[-2] != two.shape[-2]:
+        raise ValueError(expected)
+    try:
+        np.broadcast_shapes(one.shape[:-2], two.shape[:-2])
+    except ValueError as error:
+        raise ValueError(expected) from error
     one, two = (z - z.mean(axis=-2, keepdims=True) for z in (one, two))
     across, within, other = (
         np.sum((p.mT @ q) ** 2, axis=(-2, -1)) for p, q in ((one, two), (one, one), (two, two))
     )
     return across / np.sqrt(within * other)
-
-
-def _go_together(one: tuple[int, ...], two: tuple[int, ...]) -> bool:
-    """Whether arrays of these shapes can be combined."""
-    pairs = zip(reversed(one), reversed(two), strict=False)
-    return all(a == b or 1 in (a, b) for a, b in pairs)
 
 
 def probe(features: NDArray, curve: NDArray) -> float:

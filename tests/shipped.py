@@ -43,6 +43,21 @@ def meta_gradient(model, theta, tasks, alpha, n_inner_steps, *, second_order=Tru
     return torch.autograd.grad(total, theta)[0]
 
 
+def protonet_gradient(model, theta, tasks):
+    """Cross-entropy of minus four times the mean squared distance from the class means.
+
+    Support and query go through the network together, as BatchNorm has it in training.
+    """
+    theta, tasks, loss = theta.detach().requires_grad_(), maml_torch.as_tensors(tasks, theta), 0.0
+    for x, y, x_query, y_query in zip(*vars(tasks).values(), strict=True):
+        both = model.predict(theta, torch.cat([x, x_query]))
+        support, query = both[: len(x)], both[len(x) :]
+        means = torch.stack([support[y == way].mean(dim=0) for way in range(int(y.max()) + 1)])
+        scores = -4 * ((query[:, None] - means) ** 2).mean(dim=2)
+        loss = loss + torch.nn.functional.cross_entropy(scores, y_query) / tasks.n_tasks
+    return torch.autograd.grad(loss, theta)[0]
+
+
 def trained_by_torch(gradient, theta, family, counts, betas, rng):
     """``theta`` after one step of ``torch.optim.Adam`` at each of the outer rates ``betas``."""
     theta = torch.as_tensor(theta).clone()

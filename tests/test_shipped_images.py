@@ -1,6 +1,7 @@
 """Every number in ``images.npz`` again, and on which scripts its script chose and judged."""
 
 import json
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -8,8 +9,14 @@ import numpy as np
 import pytest
 import torch
 import train_images as script
-from shipped import adapted_alone, is_of, made_by, meta_gradient, trained_by_torch
-from torch.nn.functional import cross_entropy
+from shipped import (
+    adapted_alone,
+    is_of,
+    made_by,
+    meta_gradient,
+    protonet_gradient,
+    trained_by_torch,
+)
 
 from maml_teach import data, maml_torch
 from maml_teach.applications import images_torch
@@ -208,25 +215,11 @@ def test_classes_to_train_on_are_turned_by_quarters():
     assert np.array_equal(found, turned)
 
 
-def protonet_gradient(theta, tasks):
-    """Cross-entropy of minus four times the mean squared distance from the class means."""
-    model, tasks = images_torch.wrapped(16, 0)[0], maml_torch.as_tensors(tasks, theta)
-    theta.requires_grad_()
-    loss = 0.0
-    for x, y, x_query, y_query in zip(*vars(tasks).values(), strict=True):
-        both = model.predict(theta, torch.cat([x, x_query]))
-        support, query = both[: len(x)], both[len(x) :]
-        means = torch.stack([support[y == way].mean(dim=0) for way in range(int(y.max()) + 1)])
-        scores = -4 * ((query[:, None] - means) ** 2).mean(dim=2)
-        loss = loss + cross_entropy(scores, y_query) / tasks.n_tasks
-    return torch.autograd.grad(loss, theta)[0]
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", SMALL["n_meta_steps"])
 def test_training_is_adam_at_falling_rates(small, name, seed):
     family, n_out = FewShotImages(glyphs("train"), turn_classes=True), 5
-    gradient, n_steps = protonet_gradient, 1
+    gradient, n_steps = partial(protonet_gradient, images_torch.wrapped(16, 0)[0]), 1
     if name == "protonet":
         n_out = 16
     else:

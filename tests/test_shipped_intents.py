@@ -1,6 +1,7 @@
 """Every kind of number in ``intents.npz`` and ``lora.npz`` a second way, on made-up features."""
 
 import json
+from functools import partial
 from itertools import product
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 import train_intents as script
 import train_lora
-from shipped import adapted_alone, meta_gradient, trained_by_torch
+from shipped import adapted_alone, meta_gradient, protonet_gradient, trained_by_torch
 
 from maml_teach import maml_torch
 from maml_teach.applications.intents import Intents, Sentences
@@ -108,25 +109,13 @@ def rates(name, alpha):
     return alpha * HEAD.double() if name == "anil" else alpha
 
 
-def protonet_gradient(theta, tasks):
-    """Cross-entropy of minus four times the mean squared distance from the class means."""
-    net, tasks, loss = network(N_FEATURES, N_FEATURES), maml_torch.as_tensors(tasks, theta), 0.0
-    theta.requires_grad_()
-    for x, y, x_query, y_query in zip(*vars(tasks).values(), strict=True):
-        support, query = net.predict(theta, x), net.predict(theta, x_query)
-        means = torch.stack([support[y == way].mean(dim=0) for way in range(5)])
-        scores = -4 * ((query[:, None] - means) ** 2).mean(dim=2)
-        loss = loss + torch.nn.functional.cross_entropy(scores, y_query) / tasks.n_tasks
-    return torch.autograd.grad(loss, theta)[0]
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("setting", CONFIG["settings"])
 @pytest.mark.parametrize("name", script.TRAINED)
 def test_training_is_adam_at_falling_rates(small, made_up, name, setting, seed):
     family, rng = families(made_up)["train"], np.random.default_rng(seed)
     if name == "protonet":
-        gradient = protonet_gradient
+        gradient = partial(protonet_gradient, network(N_FEATURES, N_FEATURES))
         start = np.append(np.eye(N_FEATURES), np.zeros(N_FEATURES))
     else:
         alpha, start = rates(name, CONFIG["alpha"][name]), first(name, seed)

@@ -1,6 +1,7 @@
 """Every number in ``language.npz`` again, and which languages its script used for what."""
 
 import json
+from functools import partial
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import train_language as script
-from shipped import adapted_alone, made_by, meta_gradient, trained_by_torch
+from shipped import adapted_alone, made_by, meta_gradient, protonet_gradient, trained_by_torch
 
 from maml_teach import data, maml_torch
 from maml_teach.applications.language import (
@@ -239,23 +240,10 @@ def test_the_names_of_a_small_run(small, parts):
     assert shown == wanted
 
 
-def protonet_gradient(theta, tasks):
-    """Cross-entropy of minus four times the mean squared distance from the class means."""
-    net, tasks = maml_torch.MLP((1024, 64, 8), "tanh"), maml_torch.as_tensors(tasks, theta)
-    theta.requires_grad_()
-    loss = 0.0
-    for x, y, x_query, y_query in zip(*vars(tasks).values(), strict=True):
-        support, query = net.predict(theta, x), net.predict(theta, x_query)
-        means = torch.stack([support[y == way].mean(dim=0) for way in range(5)])
-        scores = -4 * ((query[:, None] - means) ** 2).mean(dim=2)
-        loss = loss + torch.nn.functional.cross_entropy(scores, y_query) / tasks.n_tasks
-    return torch.autograd.grad(loss, theta)[0]
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", [*ALPHA, "protonet", "joint_10", "joint_20", "maml_of_6"])
 def test_training_is_adam_at_falling_rates(small, parts, name, seed):
-    names, n_out, gradient = parts["train"], 5, protonet_gradient
+    names, n_out = parts["train"], 5
     family = WhichLanguage(some_of(names, 6, seed) if name == "maml_of_6" else names)
     if name.startswith("joint"):
         n_out, family = len(names), OneOfEach(names, 8)
@@ -263,6 +251,7 @@ def test_training_is_adam_at_falling_rates(small, parts, name, seed):
         gradient = lambda theta, tasks: meta_gradient(net, theta, tasks, 1.0, 0)  # noqa: E731
     elif name == "protonet":
         n_out = 8
+        gradient = partial(protonet_gradient, maml_torch.MLP((1024, 64, n_out), "tanh"))
     else:
         method = name.removesuffix("_of_6")
         rates = ALPHA[method] * torch.tensor(HEAD | (method != "anil")).double()
